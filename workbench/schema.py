@@ -1,0 +1,195 @@
+"""The columns of a trace: each declared once, and rendered wherever it is needed.
+
+The probes' C structs, the NumPy arrays, the Parquet files and the tables in the documentation all
+come from here, so that they cannot drift apart.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+SCHEMA_VERSION: Final = "1.0"
+"""Major.minor.  A reader takes every minor of its own major and refuses newer majors by name."""
+
+NO_BLOCK: Final = -1
+"""`ram_block` of an event that is not about guest RAM; `offset_bytes` is then a guest address."""
+
+NO_ELEMENT: Final = -1
+"""`element` of an event that does not belong to an element of the reporting queue."""
+
+UNKNOWN: Final = -1
+"""A quantity the capture could not see."""
+
+
+class Kind(enum.IntEnum):
+    """What happened.  Codes are part of the trace format: never renumbered, never reused."""
+
+    REPORT = 1
+    DISCARD = 2
+    FAULT = 3
+    SWAP_OUT = 4
+    HINT_COMMAND = 5
+    HINT_RANGE = 6
+    CONFIG_WRITE = 7
+    FEATURES = 8
+    STATUS = 9
+    RESET = 10
+    MIGRATION_START = 11
+    MIGRATION_END = 12
+    COLLAPSE = 13
+    INHIBIT = 14
+    MARKER = 15
+
+
+KIND_MEANINGS: Final[dict[Kind, str]] = {
+    Kind.REPORT: "One range of a reported element, before the device decides about it.  status: 0.",
+    Kind.DISCARD: "QEMU gave a range back to the host.  status: what ram_block_discard_range "
+    "returned; element: the element it served, or -1 (an inflated balloon).",
+    Kind.FAULT: "The guest or QEMU faulted on a page of guest RAM.  length_bytes: memory the host "
+    "allocated for it (0: none, -1: not seen); status: FaultFlag bits.",
+    Kind.SWAP_OUT: "The host wrote a page, or a whole huge page, of guest RAM to swap.",
+    Kind.HINT_COMMAND: "The driver sent a command on the hint queue.  status: the command id.",
+    Kind.HINT_RANGE: "A range that a migration need not send.",
+    Kind.CONFIG_WRITE: "The driver wrote the device's config space.  offset_bytes: where; "
+    "length_bytes: width of the access; status: the value, little endian.",
+    Kind.FEATURES: "The features in force when the driver was ready.  status: the feature bits.",
+    Kind.STATUS: "The driver wrote the device status.  status: the value.",
+    Kind.RESET: "The device was reset.",
+    Kind.MIGRATION_START: "An outgoing migration began.",
+    Kind.MIGRATION_END: "An outgoing migration ended.  status: 1 completed, 0 not.",
+    Kind.COLLAPSE: "khugepaged collapsed pages of this guest; Linux does not say which.  "
+    "A trace with any does not claim to be exact to the page.",
+    Kind.INHIBIT: "Discards were forbidden (status 1) or allowed again (status 0).",
+    Kind.MARKER: "A point in time that the lab names.  status: the number of the scenario's step.",
+}
+
+
+class FaultFlag(enum.IntFlag):
+    """Bits of the `status` of a fault."""
+
+    WRITE = 1
+    """The access was a write (Linux arch/x86 X86_PF_WRITE)."""
+    SWAP_IN = 2
+    """The page came back from swap."""
+    HUGE_REFUSED = 4
+    """The host tried to allocate a huge page and did not get one."""
+
+
+class PageState(enum.IntEnum):
+    """`page_state` of a range of pages in the `state` table."""
+
+    UNBACKED = 0
+    RESIDENT = 1
+    SWAPPED = 2
+    ZERO_PAGE = 3
+
+
+class Column(NamedTuple):
+    """One column: its name, NumPy type, unit and meaning."""
+
+    name: str
+    dtype: str
+    unit: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """One table of a trace."""
+
+    name: str
+    meaning: str
+    columns: tuple[Column, ...]
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The names of the columns, in the order of the file."""
+        return tuple(column.name for column in self.columns)
+
+
+EVENTS: Final = Table(
+    name="events",
+    meaning="What the guest asked, what QEMU and the host did.  The only table every replay reads.",
+    columns=(
+        Column("time_ns", "int64", "ns", "Host CLOCK_MONOTONIC."),
+        Column("sequence", "int64", "", "Order of the capture; breaks ties of time_ns."),
+        Column("vm", "int32", "", "Index into the manifest's list of virtual machines."),
+        Column("kind", "int8", "", "What happened, see Kind."),
+        Column("ram_block", "int16", "", "Index into the machine's RAM blocks; -1 is none."),
+        Column("offset_bytes", "int64", "bytes", "Where in the block (without one: an address)."),
+        Column("length_bytes", "int64", "bytes", "How much; the meaning varies with the kind."),
+        Column("status", "int64", "", "Result, value or flags; the meaning varies with the kind."),
+        Column("element", "int64", "", "Number of the reported element; -1 is none."),
+        Column("duration_ns", "int64", "ns", "How long it took; 0 where it is not measured."),
+    ),
+)
+
+STATE: Final = Table(
+    name="state",
+    meaning="The guest RAM that is there when a capture begins; nothing of it is unbacked.",
+    columns=(
+        Column("vm", "int32", "", "Index into the manifest's list of virtual machines."),
+        Column("ram_block", "int16", "", "Index into the machine's RAM blocks."),
+        Column("offset_bytes", "int64", "bytes", "First byte of the range."),
+        Column("length_bytes", "int64", "bytes", "Length of the range."),
+        Column("page_state", "int8", "", "What the pages are, see PageState."),
+    ),
+)
+
+GUEST_SAMPLES: Final = Table(
+    name="guest_samples",
+    meaning="What the guest says of itself: its free blocks by order, from /proc/buddyinfo.",
+    columns=(
+        Column("time_ns", "int64", "ns", "Host CLOCK_MONOTONIC when the line arrived."),
+        Column("guest_time_ns", "int64", "ns", "The guest's own uptime."),
+        Column("vm", "int32", "", "Index into the manifest's list of virtual machines."),
+        *(
+            Column(
+                f"free_blocks_order_{order}", "int64", "blocks", f"Free blocks of order {order}."
+            )
+            for order in range(11)
+        ),
+    ),
+)
+
+SAMPLES: Final = Table(
+    name="samples",
+    meaning="What the host measured.  The yardstick: no model ever reads it.",
+    columns=(
+        Column("time_ns", "int64", "ns", "Host CLOCK_MONOTONIC when the reading began."),
+        Column("duration_ns", "int64", "ns", "How long the reading took."),
+        Column("vm", "int32", "", "Index into the manifest's list of virtual machines."),
+        Column("resident_bytes", "int64", "bytes", "Guest RAM in memory."),
+        Column("swapped_bytes", "int64", "bytes", "Guest RAM in swap."),
+        Column("host_free_bytes", "int64", "bytes", "MemFree of the host."),
+        Column("swap_in_pages", "int64", "pages", "Host pswpin, since the capture began."),
+        Column("swap_out_pages", "int64", "pages", "Host pswpout, since the capture began."),
+        Column("swap_in_zero_pages", "int64", "pages", "Host swpin_zero, likewise; -1 if absent."),
+        Column(
+            "swap_out_zero_pages", "int64", "pages", "Host swpout_zero, likewise; -1 if absent."
+        ),
+        Column("qemu_cpu_ns", "int64", "ns", "Processor time QEMU has used."),
+        Column("capture_cpu_ns", "int64", "ns", "Processor time the capture has used."),
+    ),
+)
+
+TABLES: Final[dict[str, Table]] = {
+    table.name: table for table in (EVENTS, STATE, GUEST_SAMPLES, SAMPLES)
+}
+
+
+class Feature(enum.IntEnum):
+    """Feature bits of the balloon device (virtio 1.2, 5.5.3; QEMU 7.2 standard-headers)."""
+
+    MUST_TELL_HOST = 0
+    STATS_VQ = 1
+    DEFLATE_ON_OOM = 2
+    FREE_PAGE_HINT = 3
+    PAGE_POISON = 4
+    REPORTING = 5
+
+
+CONFIG_POISON_OFFSET_BYTES: Final = 12
+"""Where poison_val stands in the device's config space (virtio 1.2, 5.5.4)."""
