@@ -1,0 +1,54 @@
+"""The models of the device and of the host: arrays and numbers in, a ledger out.
+
+Takes columns and constants, gives ledger columns.  Kernels do not protect anybody from wrong
+dimensions or units: `workbench.replay` is the door that does.
+"""
+
+from workbench.model.columns import (
+    AS_CAPTURED,
+    Blocks,
+    Constants,
+    DeviceState,
+    Events,
+    HostState,
+    Ledger,
+)
+from workbench.model.compiled import model_digest
+from workbench.model.device import new_device
+from workbench.model.host import (
+    HELD_PAGES,
+    RESIDENT_PAGES,
+    SWAPPED_PAGES,
+    new_host,
+    set_pages,
+    settle_mappings,
+)
+from workbench.model.negotiation import GuestPoison, Negotiated, negotiate
+from workbench.model.outcomes import Outcome, Surprise
+from workbench.model.run import OK, new_ledger, run_events
+
+__all__ = [
+    "AS_CAPTURED",
+    "HELD_PAGES",
+    "OK",
+    "RESIDENT_PAGES",
+    "SWAPPED_PAGES",
+    "Blocks",
+    "Constants",
+    "DeviceState",
+    "Events",
+    "GuestPoison",
+    "HostState",
+    "Ledger",
+    "Negotiated",
+    "Outcome",
+    "Surprise",
+    "model_digest",
+    "negotiate",
+    "new_device",
+    "new_host",
+    "new_ledger",
+    "run_events",
+    "set_pages",
+    "settle_mappings",
+]

@@ -1,0 +1,282 @@
+"""Replay a trace: as captured, or under settings it can answer for."""
+
+from __future__ import annotations
+
+import html
+import platform
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+import workbench
+from workbench.errors import UsageError
+from workbench.model import Outcome, Surprise, model_digest
+from workbench.replay.decisions import Decisions, captured_decisions
+from workbench.replay.facts import trace_facts
+from workbench.replay.identify import Identifiable, UnanswerableError, judge
+from workbench.replay.ledger import Ledger, merge_ledgers
+from workbench.replay.machine import run_machine
+from workbench.replay.model_error import model_error
+from workbench.replay.settings import Device, Guest, Settings
+from workbench.schema import SCHEMA_VERSION, Kind
+from workbench.units import PAGE_BYTES, format_bytes
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from workbench.trace import Trace
+
+SKIPPED = (
+    Outcome.SKIPPED_INHIBITED,
+    Outcome.SKIPPED_POISONED,
+    Outcome.SKIPPED_BAD_ADDRESS,
+    Outcome.SKIPPED_UNALIGNED,
+    Outcome.SKIPPED_OVERRUN,
+)
+"""In the order in which QEMU checks."""
+
+
+class _TraceRun(NamedTuple):
+    """All machines of a trace, replayed.  Arrays of shape (vm,)."""
+
+    ledger: Ledger
+    initial_resident_pages: npt.NDArray[np.int64]
+    initial_swapped_pages: npt.NDArray[np.int64]
+    final_held_pages: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, repr=False, kw_only=True)
+class Replay:
+    """A replayed trace.
+
+    Attributes
+    ----------
+    identifiable
+        What the answer leaves open.
+    lineage
+        What the result was made of: equal lineage, equal bytes.
+    ledger
+        What each event did.
+    initial_resident_pages, initial_swapped_pages
+        Per virtual machine, before the first event.
+    final_held_pages
+        Per virtual machine: host pages in use at the end, those included that a partly discarded
+        huge page keeps from being free.
+    model_error
+        How far the replay *as captured* is from the samples, whatever the settings.
+    events
+        How many events were applied or skipped, and how the replay as captured differs from what
+        QEMU and the host did.
+    """
+
+    trace: Trace
+    settings: Settings
+    identifiable: Identifiable
+    lineage: dict[str, Any]
+    ledger: Ledger
+    initial_resident_pages: npt.NDArray[np.int64]
+    initial_swapped_pages: npt.NDArray[np.int64]
+    final_held_pages: npt.NDArray[np.int64]
+    model_error: dict[str, Any]
+    events: dict[str, Any]
+
+    @property
+    def final_resident_bytes(self) -> int:
+        """Guest RAM in memory after the last event, all machines together."""
+        pages = self.initial_resident_pages.sum() + self.ledger.resident_delta_pages.sum()
+        return int(pages) * PAGE_BYTES
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give all but the columns, as JSON takes it."""
+        return {
+            "lineage": self.lineage,
+            "settings": self.settings.model_dump(),
+            "identifiable": self.identifiable.to_dict(),
+            "model_error": self.model_error,
+            "events": self.events,
+        }
+
+    def __repr__(self) -> str:
+        """Say what was replayed and how it ended, in one line."""
+        return (
+            f"<Replay of {self.trace.name}, {self.settings.label}: {self.events['total']:,} "
+            f"events, {format_bytes(self.final_resident_bytes)} resident at the end, "
+            f"{self._error_text()}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """Show the same in a notebook."""
+        rows = {
+            "settings": self.settings.label,
+            "events": f"{self.events['total']:,}",
+            "ranges discarded": f"{self.events['discarded']:,}",
+            "ranges skipped": f"{sum(self.events['skipped'].values()):,}",
+            "resident at the end": format_bytes(self.final_resident_bytes),
+            "model error": self._error_text(),
+            "notes": "; ".join(self.identifiable.notes) or "none",
+        }
+        cells = "".join(
+            f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>"
+            for name, text in rows.items()
+        )
+        return f"<p><b>Replay of {html.escape(self.trace.name)}</b></p><table>{cells}</table>"
+
+    def _error_text(self) -> str:
+        error = self.model_error["resident_bytes"]
+        if error is None:
+            return f"model error unknown ({self.model_error['reason']})"
+        text = f"model error {error['mean']:.2%} on average"
+        final = error["final_pages"]
+        return text if final is None else f"{text}, {final:+,} pages at the end"
+
+
+def replay(
+    trace: Trace,
+    *,
+    device: Device | None = None,
+    guest: Guest | None = None,
+    settings: Settings | None = None,
+) -> Replay:
+    """Replay `trace`: as captured, or with other settings where the trace can answer for them.
+
+    Parameters
+    ----------
+    device, guest
+        What to change; what is left out stays as captured.
+    settings
+        The same in one, instead of `device` and `guest`.
+
+    Raises
+    ------
+    UnidentifiableError
+        The trace does not hold what the answer needs; the message says what.
+    InputError
+        The trace is damaged.
+
+    Notes
+    -----
+    A what-if replays the trace as captured too, for `model_error` and to judge what can be
+    answered.  Samples are read after both, only to compare.
+    """
+    settings = _choose(device, guest, settings)
+    decisions = captured_decisions(trace.columns("events"))
+    captured = _run_trace(trace, Settings(), decisions)
+    identifiable = judge(trace_facts(trace, captured.ledger), settings)
+    if not identifiable.answerable:
+        raise UnanswerableError(trace.name, identifiable)
+    run = _run_trace(trace, settings, decisions) if settings.changed else captured
+    events = _event_counts(run.ledger, captured.ledger, decisions)
+    identifiable = replace(identifiable, notes=(*identifiable.notes, *_late_notes(events)))
+    return Replay(
+        trace=trace,
+        settings=settings,
+        identifiable=identifiable,
+        lineage=_lineage(trace, settings),
+        ledger=run.ledger,
+        initial_resident_pages=run.initial_resident_pages,
+        initial_swapped_pages=run.initial_swapped_pages,
+        final_held_pages=run.final_held_pages,
+        model_error=model_error(
+            trace,
+            captured.ledger,
+            captured.initial_resident_pages,
+            captured.initial_swapped_pages,
+        ),
+        events=events,
+    )
+
+
+def identify(
+    trace: Trace,
+    settings: Settings | None = None,
+    *,
+    device: Device | None = None,
+    guest: Guest | None = None,
+) -> Identifiable:
+    """Judge whether `trace` can answer for these settings, without answering."""
+    captured = _run_trace(trace, Settings(), captured_decisions(trace.columns("events")))
+    return judge(trace_facts(trace, captured.ledger), _choose(device, guest, settings))
+
+
+def _choose(device: Device | None, guest: Guest | None, settings: Settings | None) -> Settings:
+    if settings is None:
+        return Settings(device=device or Device(), guest=guest or Guest())
+    if device is not None or guest is not None:
+        raise UsageError("give either settings or device and guest, not both")
+    return settings
+
+
+def _run_trace(trace: Trace, settings: Settings, decisions: Decisions) -> _TraceRun:
+    vm_of_event = trace.columns("events")["vm"]
+    vms = range(len(trace.manifest.virtual_machines))
+    rows = [np.flatnonzero(vm_of_event == vm) for vm in vms]
+    runs = [run_machine(trace, vm, rows[vm], decisions.status, settings) for vm in vms]
+    return _TraceRun(
+        ledger=merge_ledgers(trace, rows, [run.ledger for run in runs]),
+        initial_resident_pages=np.array([run.initial_resident_pages for run in runs], np.int64),
+        initial_swapped_pages=np.array([run.initial_swapped_pages for run in runs], np.int64),
+        final_held_pages=np.array([run.final_held_pages for run in runs], np.int64),
+    )
+
+
+def _lineage(trace: Trace, settings: Settings) -> dict[str, Any]:
+    return {
+        "trace": trace.digest,
+        "settings": settings.model_dump(),
+        "model": model_digest(),
+        "versions": {
+            "workbench": workbench.__version__,
+            "schema": SCHEMA_VERSION,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+    }
+
+
+def _event_counts(ledger: Ledger, captured: Ledger, decisions: Decisions) -> dict[str, Any]:
+    is_report = ledger.kind == Kind.REPORT
+    reported = ledger.outcome[is_report]
+    skipped = {
+        outcome.name.removeprefix("SKIPPED_").lower(): int((reported == outcome).sum())
+        for outcome in SKIPPED
+    }
+    asked = np.isin(captured.outcome, (Outcome.DISCARDED, Outcome.DISCARD_FAILED))
+    differing = int((is_report & (asked != decisions.discarded)).sum())
+    return {
+        "total": int(ledger.kind.size),
+        "applied": int(ledger.kind.size - sum(skipped.values())),
+        "ranges": int(is_report.sum()),
+        "discarded": int((reported == Outcome.DISCARDED).sum()),
+        "discards_failed": int((reported == Outcome.DISCARD_FAILED).sum()),
+        "skipped": skipped,
+        "as_captured": {
+            "differing_decisions": differing + decisions.discards_without_report,
+            "surprises": _surprise_counts(captured),
+        },
+        "surprises": _surprise_counts(ledger),
+    }
+
+
+def _late_notes(events: dict[str, Any]) -> list[str]:
+    """Say what only the replay itself could show: huge pages that no longer fit.
+
+    The guest touched what it needed of them without further faults; one page stands for each.
+    """
+    name = Surprise.HUGE_PAGE_UNEXPECTED.name.lower()
+    count = events["surprises"][name] - events["as_captured"]["surprises"][name]
+    if count <= 0:
+        return []
+    note = (
+        f"{count} huge pages of the capture find pages in their place that now stay: what the "
+        "guest touched around them is not in the trace, resident memory is a lower bound there"
+    )
+    return [note]
+
+
+def _surprise_counts(ledger: Ledger) -> dict[str, int]:
+    return {
+        surprise.name.lower(): int((ledger.surprise == surprise).sum())
+        for surprise in Surprise
+        if surprise != Surprise.NO_SURPRISE
+    }

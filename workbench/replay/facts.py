@@ -1,0 +1,135 @@
+"""What a trace says about the run it was captured from, as far as questions depend on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench.model import Outcome
+from workbench.schema import FaultFlag, Feature, Kind, PageState
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from workbench.replay.ledger import Ledger
+    from workbench.trace import Trace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineFacts:
+    """One machine, as captured."""
+
+    name: str
+    offers_reporting: bool | None
+    """Whether the device did; None where nobody knows."""
+    offers_page_poison: bool | None
+    negotiated_reporting: bool
+    negotiated_page_poison: bool
+    reporting_order: int | None
+    reporting_delay_ns: int | None
+    reporting_capacity: int | None
+    has_guest_samples: bool
+    ranges: int
+    """Reported ranges."""
+    discarded: int
+    """Ranges of them that QEMU asked the host to take."""
+    poisoned: int
+    """Ranges of them that it did not, because of poison_val."""
+    inflated: int
+    """Discards that no report asked for."""
+    inhibitions: int
+    """Times discards were forbidden."""
+    swaps: bool
+    """Whether any page of the guest was ever in swap."""
+
+    @property
+    def reports(self) -> bool:
+        """Whether the guest reports, or may from the next free on."""
+        return self.negotiated_reporting or self.ranges > 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceFacts:
+    """All machines of a trace, and what limits every answer from it."""
+
+    machines: tuple[MachineFacts, ...]
+    notes: tuple[str, ...]
+
+
+def trace_facts(trace: Trace, ledger: Ledger) -> TraceFacts:
+    """Collect the facts.
+
+    Parameters
+    ----------
+    ledger
+        Of the replay as captured.
+    """
+    machines = range(len(trace.manifest.virtual_machines))
+    return TraceFacts(
+        machines=tuple(_machine_facts(trace, ledger, vm) for vm in machines),
+        notes=tuple(_notes(trace)),
+    )
+
+
+def _machine_facts(trace: Trace, ledger: Ledger, vm: int) -> MachineFacts:
+    machine = trace.manifest.virtual_machines[vm]
+    events = trace.columns("events")
+    is_own = events["vm"] == vm
+    kind = np.where(is_own, events["kind"], 0)
+    is_report = kind == Kind.REPORT
+    features = _features_ever(machine.features or 0, events["status"][kind == Kind.FEATURES])
+
+    keeps_reporting = bool(features >> Feature.REPORTING & 1)
+    keeps_page_poison = bool(features >> Feature.PAGE_POISON & 1)
+
+    def count(rows: npt.NDArray[np.bool_], *outcomes: Outcome) -> int:
+        return int(np.isin(ledger.outcome[rows], outcomes).sum())
+
+    return MachineFacts(
+        name=machine.name,
+        offers_reporting=_offered(machine.device.free_page_reporting, kept=keeps_reporting),
+        offers_page_poison=_offered(machine.device.page_poison, kept=keeps_page_poison),
+        negotiated_reporting=keeps_reporting,
+        negotiated_page_poison=keeps_page_poison,
+        reporting_order=machine.guest.reporting_order,
+        reporting_delay_ns=machine.guest.reporting_delay_ns,
+        reporting_capacity=machine.guest.reporting_capacity,
+        has_guest_samples=bool((trace.columns("guest_samples")["vm"] == vm).any()),
+        ranges=int(is_report.sum()),
+        discarded=count(is_report, Outcome.DISCARDED, Outcome.DISCARD_FAILED),
+        poisoned=count(is_report, Outcome.SKIPPED_POISONED),
+        inflated=count(kind == Kind.DISCARD, Outcome.DISCARDED, Outcome.DISCARD_FAILED),
+        inhibitions=int(((kind == Kind.INHIBIT) & (events["status"] != 0)).sum()),
+        swaps=_swaps(trace, vm, kind),
+    )
+
+
+def _offered(known: bool | None, *, kept: bool) -> bool | None:  # noqa: FBT001 - a fact, not a flag.
+    """What a driver keeps was offered, also where the capture could not read the property."""
+    return True if known is None and kept else known
+
+
+def _features_ever(initial: int, later: npt.NDArray[np.int64]) -> int:
+    return initial | int(np.bitwise_or.reduce(later, initial=0))
+
+
+def _swaps(trace: Trace, vm: int, kind: npt.NDArray[np.int64]) -> bool:
+    flags = trace.columns("events")["status"]
+    came_back = (kind == Kind.FAULT) & (flags & FaultFlag.SWAP_IN != 0)
+    state = trace.columns("state")
+    began_swapped = (state["vm"] == vm) & (state["page_state"] == PageState.SWAPPED)
+    return bool((kind == Kind.SWAP_OUT).any() or came_back.any() or began_swapped.any())
+
+
+def _notes(trace: Trace) -> list[str]:
+    manifest = trace.manifest
+    notes = []
+    if (trace.columns("events")["kind"] == Kind.COLLAPSE).any():
+        notes.append("khugepaged collapsed pages, Linux does not say which: not exact to the page")
+    if manifest.lost_events:
+        notes.append(f"{manifest.lost_events} events were lost: not exact to the page")
+    if not manifest.complete:
+        notes.append("the capture was cut short: the trace ends before its run did")
+    return notes

@@ -1,0 +1,211 @@
+"""What a trace can answer: for each setting, whether the capture holds what the answer needs.
+
+Addresses do not survive a change of settings that changes what the guest does (which blocks it
+reports, when, in which sizes).  They do survive one that changes only what the device does with
+reports that still arrive, because the guest cannot tell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from workbench.errors import UnidentifiableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from workbench.replay.facts import MachineFacts, TraceFacts
+    from workbench.replay.settings import Settings
+
+_NO_GUEST_MODEL = "and there is no model of the guest's allocator yet to place them"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identifiable:
+    """Whether a trace can answer a question, and why not."""
+
+    answerable: bool
+    reasons: tuple[str, ...] = ()
+    """Why not; none where it can."""
+    notes: tuple[str, ...] = ()
+    """What the answer leaves open."""
+
+    def to_dict(self) -> dict[str, object]:
+        """Give the judgement as JSON takes it."""
+        return {
+            "answerable": self.answerable,
+            "reasons": list(self.reasons),
+            "notes": list(self.notes),
+        }
+
+
+class UnanswerableError(UnidentifiableError):
+    """The trace cannot answer; `identifiable` has the reasons."""
+
+    def __init__(self, trace_name: str, identifiable: Identifiable) -> None:
+        super().__init__(f"{trace_name}: {'; '.join(identifiable.reasons)}")
+        self.identifiable = identifiable
+
+
+def judge(facts: TraceFacts, settings: Settings) -> Identifiable:
+    """Judge whether a trace with these facts can answer for these settings."""
+    reasons: list[str] = []
+    notes = list(facts.notes)
+    for machine in facts.machines:
+        where = f"{machine.name}: " if len(facts.machines) > 1 else ""
+        found = [rule(machine, settings) for rule in _RULES]
+        reasons += [where + reason for reason in found if reason]
+    if settings.guest.poison_val:
+        notes.append(
+            "a guest that poisons also writes every page it frees, at boot all of them; the answer "
+            "is about what the device does with this poison_val, not about those writes"
+        )
+    return Identifiable(
+        answerable=not reasons,
+        reasons=tuple(dict.fromkeys(reasons)),
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def _judge_reporting(machine: MachineFacts, settings: Settings) -> str | None:
+    wanted = settings.device.free_page_reporting
+    captured = machine.offers_reporting
+    if wanted is None or wanted == captured:
+        return None
+    if captured is None:
+        return "the trace does not say whether free_page_reporting was on"
+    if wanted:
+        return (
+            "captured with free_page_reporting off: what the guest would have reported, and when, "
+            "is not in the trace; capture it with reporting on"
+        )
+    if not machine.reports:
+        return None
+    return (
+        "captured with free_page_reporting on: without it the guest would use other addresses, "
+        f"{_NO_GUEST_MODEL}"
+    )
+
+
+def _judge_page_poison(machine: MachineFacts, settings: Settings) -> str | None:
+    wanted = settings.device.page_poison
+    captured = machine.offers_page_poison
+    if wanted is None or wanted == captured:
+        return None
+    if wanted:
+        if machine.reports or machine.offers_reporting is False:
+            return None  # A driver that reports without PAGE_POISON would not have taken it.
+        if captured is None:
+            return "the trace does not say whether page_poison was on"
+        return (
+            "captured with page_poison off, and the driver did not keep REPORTING: with it on the "
+            "guest may report, and what it would report is not in the trace"
+        )
+    if not machine.reports or not machine.negotiated_page_poison:
+        return None
+    return (
+        "the guest fills the pages it frees and its driver kept PAGE_POISON: without it Linux "
+        "drops REPORTING (virtballoon_validate), the guest would use other addresses, "
+        f"{_NO_GUEST_MODEL}"
+    )
+
+
+def _judge_inhibited(machine: MachineFacts, settings: Settings) -> str | None:
+    wanted = settings.device.discard_inhibited
+    if wanted is None:
+        return None
+    if wanted:
+        return _judge_fewer_discards(machine, machine.discarded + machine.inflated)
+    if machine.inhibitions == 0:
+        return None
+    return (
+        "discards were inhibited for a while: the faults that bring pages back after those "
+        "discards were never captured"
+    )
+
+
+def _judge_poison_val(machine: MachineFacts, settings: Settings) -> str | None:
+    wanted = settings.guest.poison_val
+    if wanted is None:
+        return None
+    if wanted == 0:
+        if machine.poisoned == 0:
+            return None
+        return (
+            f"captured with a poison_val that kept QEMU from discarding {machine.poisoned} ranges: "
+            "with poison_val 0 they go, and the refaults that follow were never captured"
+        )
+    if machine.discarded == 0:
+        return None
+    offered = settings.device.page_poison
+    if offered is None:
+        offered = machine.offers_page_poison
+    if offered is False:
+        return (
+            "without PAGE_POISON a Linux guest that poisons drops REPORTING and QEMU keeps "
+            "poison_val 0; ask with device.page_poison=on"
+        )
+    return _judge_fewer_discards(machine, machine.discarded)
+
+
+def _judge_fewer_discards(machine: MachineFacts, discards: int) -> str | None:
+    if discards == 0 or not machine.swaps:
+        return None
+    return (
+        "pages were swapped: with fewer of them given back the host would have swapped others, "
+        "and there is no model of its choice yet"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scale:
+    """A number of the guest's reporting, and the words for its two directions."""
+
+    name: str
+    beyond: str
+    """The direction in which the guest would report what it did not report in the capture."""
+    within: str
+    larger_is_beyond: bool
+
+
+_SCALES: Final = (
+    _Scale(name="reporting_order", beyond="finer", within="coarser", larger_is_beyond=False),
+    _Scale(name="reporting_delay_ns", beyond="shorter", within="longer", larger_is_beyond=False),
+    _Scale(name="reporting_capacity", beyond="larger", within="smaller", larger_is_beyond=True),
+)
+
+
+def _scale_rule(scale: _Scale) -> Callable[[MachineFacts, Settings], str | None]:
+    def judge_scale(machine: MachineFacts, settings: Settings) -> str | None:
+        wanted: int | None = getattr(settings.guest, scale.name)
+        captured: int | None = getattr(machine, scale.name)
+        if wanted is None or wanted == captured or not machine.reports:
+            return None
+        if captured is None:
+            return f"the trace does not say which {scale.name} the guest had"
+        if (wanted > captured) != scale.larger_is_beyond:
+            return (
+                f"captured with {scale.name} {captured}: with a {scale.within} one the guest would "
+                f"use other addresses, {_NO_GUEST_MODEL}"
+            )
+        if machine.has_guest_samples:
+            return (
+                f"captured with {scale.name} {captured}: the guest's own samples hint at what a "
+                f"{scale.beyond} one would report, {_NO_GUEST_MODEL}"
+            )
+        return (
+            f"captured with {scale.name} {captured}: what a {scale.beyond} one would report is not "
+            "in the trace; capture with it"
+        )
+
+    return judge_scale
+
+
+_RULES: Final[Sequence[Callable[[MachineFacts, Settings], str | None]]] = (
+    _judge_reporting,
+    _judge_page_poison,
+    _judge_inhibited,
+    _judge_poison_val,
+    *(_scale_rule(scale) for scale in _SCALES),
+)

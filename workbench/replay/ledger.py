@@ -1,0 +1,79 @@
+"""The ledger of a whole trace: what each of its events did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from workbench.model import Ledger as MachineLedger
+    from workbench.trace import Trace
+
+
+_Code = TypeVar("_Code", np.int8, np.int32, np.int64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """One row per event of the trace, in the trace's order.  Columns are read-only.
+
+    Attributes
+    ----------
+    time_ns, vm, kind
+        As in the trace's events.
+    outcome, surprise
+        Codes of `Outcome` and `Surprise`.
+    resident_delta_pages, swapped_delta_pages
+        What the event changed, in pages of 4 KiB.
+    freed_pages
+        Host pages that became free: less than left the resident set while the huge page that held
+        them survives, more when such a huge page goes at last.
+    """
+
+    time_ns: npt.NDArray[np.int64]
+    vm: npt.NDArray[np.int32]
+    kind: npt.NDArray[np.int8]
+    outcome: npt.NDArray[np.int8]
+    surprise: npt.NDArray[np.int8]
+    resident_delta_pages: npt.NDArray[np.int64]
+    swapped_delta_pages: npt.NDArray[np.int64]
+    freed_pages: npt.NDArray[np.int64]
+
+
+def merge_ledgers(
+    trace: Trace, rows: list[npt.NDArray[np.intp]], ledgers: list[MachineLedger]
+) -> Ledger:
+    """Put the machines' ledgers into the trace's order.
+
+    Parameters
+    ----------
+    rows
+        For each machine: the rows of the trace that are its events.
+    """
+    events = trace.columns("events")
+
+    def merge(name: str, dtype: type[_Code]) -> npt.NDArray[_Code]:
+        column = np.zeros(events["kind"].size, dtype)
+        for own_rows, ledger in zip(rows, ledgers, strict=True):
+            column[own_rows] = getattr(ledger, name)
+        return _read_only(column)
+
+    return Ledger(
+        time_ns=_read_only(events["time_ns"].astype(np.int64)),
+        vm=_read_only(events["vm"].astype(np.int32)),
+        kind=_read_only(events["kind"].astype(np.int8)),
+        outcome=merge("outcome", np.int8),
+        surprise=merge("surprise", np.int8),
+        resident_delta_pages=merge("resident_delta_pages", np.int64),
+        swapped_delta_pages=merge("swapped_delta_pages", np.int64),
+        freed_pages=merge("freed_pages", np.int64),
+    )
+
+
+def _read_only(column: npt.NDArray[_Code]) -> npt.NDArray[_Code]:
+    column.flags.writeable = False
+    return column

@@ -1,0 +1,190 @@
+"""From a trace to the model's columns, one virtual machine at a time, and back.
+
+This is the door: what the kernels must not meet is turned into a sentence here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from workbench.errors import InputError
+from workbench.model import (
+    AS_CAPTURED,
+    HELD_PAGES,
+    OK,
+    RESIDENT_PAGES,
+    SWAPPED_PAGES,
+    Blocks,
+    Constants,
+    Events,
+    HostState,
+    Ledger,
+    new_device,
+    new_host,
+    new_ledger,
+    run_events,
+    set_pages,
+    settle_mappings,
+)
+from workbench.schema import Kind, PageState
+from workbench.units import HUGE_PAGE_BYTES, PAGE_BYTES
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from workbench.replay.settings import Settings
+    from workbench.trace import Trace, VirtualMachine
+
+_HUGE_PAGE_PAGES = HUGE_PAGE_BYTES // PAGE_BYTES
+
+
+class MachineRun(NamedTuple):
+    """One machine's replay: its ledger, and the totals before and after."""
+
+    ledger: Ledger
+    initial_resident_pages: int
+    initial_swapped_pages: int
+    final_held_pages: int
+    """Host pages in use at the end, those of partly discarded huge pages included."""
+
+
+def run_machine(
+    trace: Trace,
+    vm: int,
+    rows: npt.NDArray[np.intp],
+    discard_status: npt.NDArray[np.int64],
+    settings: Settings,
+) -> MachineRun:
+    """Replay one machine.
+
+    Parameters
+    ----------
+    rows
+        The rows of the trace's events that are this machine's.
+    discard_status
+        For each row of the trace: what the host answered to the discard of the reported range.
+
+    Raises
+    ------
+    InputError
+        A row cannot be: memory that the machine does not have.
+    """
+    machine = trace.manifest.virtual_machines[vm]
+    constants = machine_constants(
+        machine, settings, frees_empty_page_tables=trace.manifest.host.frees_empty_page_tables
+    )
+    host = _initial_host(trace, vm, constants)
+    initial = host.totals.copy()
+    device = new_device(machine.features or 0, machine.poison_val or 0)
+    ledger = new_ledger(rows.size)
+    events = _machine_events(trace, rows, discard_status)
+    stopped_at = run_events(events, constants, device, host, ledger)
+    if stopped_at != OK:
+        raise InputError(_describe_row(trace, int(rows[stopped_at])))
+    return MachineRun(
+        ledger=ledger,
+        initial_resident_pages=int(initial[RESIDENT_PAGES]),
+        initial_swapped_pages=int(initial[SWAPPED_PAGES]),
+        final_held_pages=int(host.totals[HELD_PAGES]),
+    )
+
+
+def machine_constants(
+    machine: VirtualMachine, settings: Settings, *, frees_empty_page_tables: bool
+) -> Constants:
+    """Lay the machine's RAM blocks into one page space, and put the settings beside them."""
+    poison_val = settings.guest.poison_val
+    inhibited = settings.device.discard_inhibited
+    return Constants(
+        blocks=_lay_out(machine),
+        huge_page_pages=_HUGE_PAGE_PAGES,
+        frees_empty_page_tables=frees_empty_page_tables,
+        poison_val=AS_CAPTURED if poison_val is None else poison_val,
+        discard_inhibited=AS_CAPTURED if inhibited is None else int(inhibited),
+    )
+
+
+def _lay_out(machine: VirtualMachine) -> Blocks:
+    """Place each block where its host address stands within a huge page, on a huge page of its own.
+
+    Host mappings that touch could share a huge page; a trace has no event that shows it.
+    """
+    first_pages = []
+    next_huge_page = 0
+    blocks = machine.ram_blocks
+    page_counts = [-(-block.used_bytes // PAGE_BYTES) for block in blocks]
+    for block, page_count in zip(blocks, page_counts, strict=True):
+        first = next_huge_page * _HUGE_PAGE_PAGES + block.huge_page_offset_bytes // PAGE_BYTES
+        first_pages.append(first)
+        next_huge_page = -(-(first + page_count) // _HUGE_PAGE_PAGES)
+    return Blocks(
+        first_page=np.array(first_pages, np.int64),
+        page_count=np.array(page_counts, np.int64),
+        used_bytes=np.array([block.used_bytes for block in blocks], np.int64),
+        page_bytes=np.array([block.page_bytes for block in blocks], np.int64),
+        is_shared=np.array([block.shared for block in blocks], np.bool_),
+        takes_huge_pages=np.array(
+            [
+                block.transparent_huge_page and not block.shared and block.page_bytes == PAGE_BYTES
+                for block in blocks
+            ],
+            np.bool_,
+        ),
+    )
+
+
+def _initial_host(trace: Trace, vm: int, constants: Constants) -> HostState:
+    blocks = constants.blocks
+    page_count = int((blocks.first_page + blocks.page_count).max(initial=0))
+    host = new_host(-(-page_count // _HUGE_PAGE_PAGES) * _HUGE_PAGE_PAGES, _HUGE_PAGE_PAGES)
+    state = trace.columns("state")
+    rows = np.flatnonzero(state["vm"] == vm)
+    for row in rows:
+        block = int(state["ram_block"][row])
+        offset_bytes = int(state["offset_bytes"][row])
+        stop_bytes = offset_bytes + int(state["length_bytes"][row])
+        page_state = int(state["page_state"][row])
+        known = 0 <= block < blocks.used_bytes.size and page_state in list(PageState)
+        if not known or not 0 <= offset_bytes <= stop_bytes <= blocks.used_bytes[block]:
+            raise InputError(
+                f"{trace.path / 'state'}: row {row} has block {block}, offset {offset_bytes}, end "
+                f"{stop_bytes}, state {page_state}, expected pages that the machine has; capture "
+                "the trace again"
+            )
+        first_page = int(blocks.first_page[block])
+        first = first_page + offset_bytes // PAGE_BYTES
+        stop = first_page + -(-stop_bytes // PAGE_BYTES)
+        set_pages(first, stop, page_state, constants, host)
+    if rows.size:
+        for block in range(blocks.used_bytes.size):
+            settle_mappings(block, constants, host)
+    return host
+
+
+def _machine_events(
+    trace: Trace, rows: npt.NDArray[np.intp], discard_status: npt.NDArray[np.int64]
+) -> Events:
+    columns = trace.columns("events")
+    return Events(
+        kind=columns["kind"][rows].astype(np.int8),
+        ram_block=columns["ram_block"][rows].astype(np.int64),
+        offset_bytes=columns["offset_bytes"][rows].astype(np.int64),
+        length_bytes=columns["length_bytes"][rows].astype(np.int64),
+        status=columns["status"][rows].astype(np.int64),
+        element=columns["element"][rows].astype(np.int64),
+        discard_status=discard_status[rows],
+    )
+
+
+def _describe_row(trace: Trace, row: int) -> str:
+    columns = trace.columns("events")
+    names = ("vm", "ram_block", "offset_bytes", "length_bytes")
+    found = ", ".join(f"{name} {columns[name][row]}" for name in names)
+    kind = int(columns["kind"][row])
+    name = Kind(kind).name.lower() if kind in list(Kind) else f"kind {kind}"
+    return (
+        f"{trace.path / 'events'}: row {row} is a {name} with {found}, expected memory that the "
+        "machine has; the trace is damaged, or newer than this workbench"
+    )

@@ -1,0 +1,204 @@
+"""What a replay changes: settings of the device and of the guest, from Python, text or TOML.
+
+Every setting that is None stays as it was captured.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
+
+from workbench.errors import InputError, UsageError
+from workbench.units import NANOSECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+MAX_POISON_VAL: Final = 0xFFFFFFFF
+"""poison_val is 32 bits wide (virtio 1.2, 5.5.4)."""
+
+MAX_REPORTING_ORDER: Final = 10
+"""The largest block Linux keeps on its free lists on x86-64 (MAX_PAGE_ORDER)."""
+
+_SWITCH_WORDS: Final = {"on": True, "true": True, "off": False, "false": False}
+
+_TIME_UNITS_NS: Final = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": NANOSECONDS}
+
+_TIME = re.compile(r"([0-9]+)\s*(ns|us|ms|s)")
+
+
+class _Choices(BaseModel):
+    """Frozen choices with strict names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _know_the_names(cls, given: object) -> object:
+        for name in given if isinstance(given, dict) else ():
+            if name not in cls.model_fields:
+                raise UsageError(_unknown(f"{cls.__name__} setting", str(name), cls.model_fields))
+        return given
+
+
+class Device(_Choices):
+    """Properties and state of the virtio-balloon device, named as QEMU names them."""
+
+    free_page_reporting: bool | None = None
+    """Whether the device offers REPORTING."""
+    page_poison: bool | None = None
+    """Whether the device offers PAGE_POISON."""
+    discard_inhibited: bool | None = None
+    """Whether something (an assigned device, an incoming postcopy) forbids discards throughout."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _read_switch(cls, value: object, info: ValidationInfo) -> bool | None:
+        if value is None or isinstance(value, bool):
+            return value
+        switch = _SWITCH_WORDS.get(value.strip().lower()) if isinstance(value, str) else None
+        if switch is None:
+            raise UsageError(f"device.{info.field_name} is {value!r}, expected on or off")
+        return switch
+
+
+class Guest(_Choices):
+    """What the guest's Linux does, named as Linux names it."""
+
+    poison_val: int | None = None
+    """What the driver writes to the device's poison_val."""
+    reporting_order: int | None = None
+    """The smallest block that is reported: 2**order pages."""
+    reporting_delay_ns: int | None = None
+    """From a free to the pass that reports it."""
+    reporting_capacity: int | None = None
+    """Ranges in one report."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _read_number(cls, value: object, info: ValidationInfo) -> int | None:
+        name = str(info.field_name)
+        number = _number(value, times=name.endswith("_ns"))
+        first, last = _GUEST_LIMITS[name]
+        if value is None:
+            return None
+        if number is None or not first <= number <= last:
+            limits = f"0x{first:x} to 0x{last:x}" if name == "poison_val" else f"{first} to {last}"
+            raise UsageError(f"guest.{name} is {value!r}, expected a whole number from {limits}")
+        return number
+
+
+_GUEST_LIMITS: Final[dict[str, tuple[int, int]]] = {
+    "poison_val": (0, MAX_POISON_VAL),
+    "reporting_order": (0, MAX_REPORTING_ORDER),
+    "reporting_delay_ns": (0, 2**63 - 1),
+    "reporting_capacity": (1, 2**31 - 1),
+}
+
+
+class Settings(_Choices):
+    """Everything a replay may change."""
+
+    device: Device = Device()
+    guest: Guest = Guest()
+
+    @property
+    def changed(self) -> dict[str, bool | int]:
+        """The settings that are not left as captured, by their dotted names."""
+        return {
+            f"{table}.{name}": value
+            for table, choices in (("device", self.device), ("guest", self.guest))
+            for name, value in choices.model_dump().items()
+            if value is not None
+        }
+
+    @property
+    def label(self) -> str:
+        """Name the settings the way people say them: ``as captured``, or what was changed."""
+        words = [
+            f"{name.partition('.')[2]} {_say(name, value)}" for name, value in self.changed.items()
+        ]
+        return ", ".join(words) or "as captured"
+
+
+def read_settings(assignments: Iterable[str] = (), config: Path | None = None) -> Settings:
+    """Read settings from a TOML file, and then from assignments, which win.
+
+    Parameters
+    ----------
+    assignments
+        Such as ``device.page_poison=off`` or ``guest.poison_val=0xaaaaaaaa``.
+    config
+        A TOML file with the tables ``[device]`` and ``[guest]``.
+
+    Raises
+    ------
+    UsageError
+        A name is unknown, or a value is not possible.
+    InputError
+        The file is not there, or not TOML.
+    """
+    tables: dict[str, dict[str, Any]] = {} if config is None else _read_toml(config)
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        table, dot, key = name.strip().partition(".")
+        if not equals or not dot:
+            raise UsageError(
+                f"{assignment!r} is not a setting, expected something like device.page_poison=off"
+            )
+        tables.setdefault(table, {})[key] = None if value.strip() == "" else value.strip()
+        if tables[table][key] is None:
+            raise UsageError(f"{assignment!r} has no value, leave it out to keep it as captured")
+    for table in tables:
+        if table not in Settings.model_fields:
+            raise UsageError(_unknown("table of settings", table, Settings.model_fields))
+    return Settings(
+        device=Device(**tables.get("device", {})), guest=Guest(**tables.get("guest", {}))
+    )
+
+
+def _read_toml(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path}: not TOML ({error})") from None
+    for name, table in document.items():
+        if not isinstance(table, dict):
+            raise UsageError(
+                f"{path}: {name!r} stands outside a table, expected [device] or [guest]"
+            )
+    return document
+
+
+def _number(value: object, *, times: bool) -> int | None:
+    """Read a whole number: decimal, 0x hexadecimal, or a time with its unit."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if not isinstance(value, str):
+        return None
+    text = value.strip().lower()
+    time = _TIME.fullmatch(text)
+    if times and time:
+        return int(time[1]) * _TIME_UNITS_NS[time[2]]
+    try:
+        return int(text, 0)
+    except ValueError:
+        return None
+
+
+def _unknown(what: str, name: str, known: Mapping[str, object]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+    return f"there is no {what} {name!r}; did you mean {close[0]!r}?  Known: {', '.join(known)}"
+
+
+def _say(name: str, value: int) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"0x{value:x}" if name == "guest.poison_val" else str(value)
