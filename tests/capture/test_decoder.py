@@ -1,0 +1,192 @@
+"""From records to events: what belongs together is put together, and nothing is lost or doubled."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workbench.capture.decoder import Decoder, Guest
+from workbench.capture.frames import FrameTable
+from workbench.capture.records import RAW_DTYPE, Source
+from workbench.schema import FaultFlag, Kind
+from workbench.units import GIB, HUGE_PAGE_BYTES, MIB, PAGE_BYTES
+
+PROCESS, THREAD = 100, 101
+RAM_ADDRESS, RAM_BYTES = 0x7F0000000000, 64 * MIB
+WRITE = 1 << 1
+
+
+def decoder() -> Decoder:
+    """A decoder for one guest with 64 MiB of RAM."""
+    facts = SimpleNamespace(used_bytes=RAM_BYTES)
+    block = SimpleNamespace(host_address=RAM_ADDRESS, facts=facts)
+    return Decoder({PROCESS: Guest(0, [block], RAM_BYTES)}, FrameTable())
+
+
+def records(*rows: tuple[Source, int, dict[str, int]]) -> np.ndarray:
+    """Records, one a nanosecond, of one thread unless they say otherwise."""
+    made = np.zeros(len(rows), RAW_DTYPE)
+    for number, (source, address, fields) in enumerate(rows):
+        values = {"process": PROCESS, "thread": THREAD, "element": -1, "block": -1} | fields
+        made[number]["time_ns"] = number
+        made[number]["source"] = source
+        made[number]["address"] = address
+        for name, value in values.items():
+            made[number][name] = value
+    return made
+
+
+def decode(*rows: tuple[Source, int, dict[str, int]]) -> dict[str, list[int]]:
+    """Decode records, and give up waiting for whatever is still open."""
+    made = decoder()
+    made.feed(records(*rows))
+    made.finish_faults(1 << 62)
+    return {name: values.tolist() for name, values in made.take_columns().items()}
+
+
+def fault(offset: int = 0, *, write: bool = True, **fields: int) -> tuple[Source, int, dict]:
+    """A fault on guest RAM."""
+    return Source.FAULT, RAM_ADDRESS + offset, {"value": WRITE if write else 0} | fields
+
+
+def allocation(frame: int, order: int = 0, **fields: int) -> tuple[Source, int, dict]:
+    """Frames for the thread's fault."""
+    return Source.ALLOCATION, frame, {"length": order} | fields
+
+
+DONE = (Source.FAULT_DONE, 0, {"length": 1})
+SWAPPED_IN = (Source.SWAP_IN, 0, {"length": 1})
+
+
+@pytest.mark.parametrize(
+    ("rows", "length_bytes", "flags"),
+    [
+        ([fault(), allocation(512, 9), DONE], HUGE_PAGE_BYTES, FaultFlag.WRITE),
+        ([fault(), allocation(7), DONE], PAGE_BYTES, FaultFlag.WRITE),
+        ([fault(write=False)], 0, FaultFlag(0)),
+        ([fault(), allocation(7)], 0, FaultFlag.WRITE),
+        ([fault(), DONE], -1, FaultFlag.WRITE),
+        (
+            [fault(), allocation(-1, 9), allocation(7), DONE],
+            PAGE_BYTES,
+            FaultFlag.WRITE | FaultFlag.HUGE_REFUSED,
+        ),
+        (
+            [fault(), allocation(7), DONE, SWAPPED_IN],
+            PAGE_BYTES,
+            FaultFlag.WRITE | FaultFlag.SWAP_IN,
+        ),
+        ([fault(), allocation(7), DONE, allocation(9, 9)], PAGE_BYTES, FaultFlag.WRITE),
+    ],
+    ids=[
+        "huge",
+        "single",
+        "read of nothing",
+        "allocated, never mapped",
+        "served from frames nobody saw",
+        "huge page refused",
+        "swapped in",
+        "allocation after the fault",
+    ],
+)
+def test_a_fault_says_what_the_host_allocated_for_it(
+    rows: list, length_bytes: int, flags: FaultFlag
+) -> None:
+    """One event for a fault, with its outcome."""
+    events = decode(*rows)
+
+    assert events["kind"] == [Kind.FAULT]
+    assert events["length_bytes"] == [length_bytes]
+    assert events["status"] == [int(flags)]
+
+
+def test_threads_do_not_share_faults() -> None:
+    """An allocation belongs to the fault of its own thread."""
+    events = decode(
+        fault(0), fault(MIB, thread=102), allocation(7, thread=102), allocation(512, 9), DONE
+    )
+
+    assert dict(zip(events["offset_bytes"], events["length_bytes"], strict=True)) == {
+        0: HUGE_PAGE_BYTES,
+        MIB: 0,
+    }
+
+
+@given(st.lists(st.sampled_from(["fault", "allocation", "done", "swap in"]), max_size=12))
+def test_every_fault_becomes_one_event(words: list[str]) -> None:
+    """No order of records loses a fault or makes one up."""
+    rows = {"fault": fault(), "allocation": allocation(7), "done": DONE, "swap in": SWAPPED_IN}
+
+    events = decode(*(rows[word] for word in words))
+
+    assert events["kind"] == [Kind.FAULT] * words.count("fault")
+
+
+def test_batches_do_not_matter() -> None:
+    """The same records in one batch or one by one give the same events."""
+    rows = records(
+        fault(), allocation(512, 9), DONE, fault(4 * MIB), allocation(7), DONE, SWAPPED_IN
+    )
+    whole, parts = decoder(), decoder()
+    whole.feed(rows)
+    for number in range(len(rows)):
+        parts.feed(rows[number : number + 1])
+    for one in (whole, parts):
+        one.finish_faults(1 << 62)
+
+    first, second = whole.take_columns(), parts.take_columns()
+
+    assert {name: values.tolist() for name, values in first.items()} == {
+        name: values.tolist() for name, values in second.items()
+    }
+
+
+def test_a_frame_that_goes_to_swap_is_named_by_its_page() -> None:
+    """A huge page leaves whole; after a partial discard, page by page; others' frames not at all."""
+    discarded = (Source.DISCARD, PAGE_BYTES, {"length": PAGE_BYTES, "block": 0})
+    made = decoder()
+    made.feed(
+        records(
+            *(fault(0), allocation(512, 9), DONE, (Source.SWAP_OUT, 512, {})),
+            *(fault(0), allocation(1024, 9), DONE, discarded, (Source.SWAP_OUT, 1024, {})),
+            (Source.SWAP_OUT, 99, {}),
+        )
+    )
+    events = made.take_columns()
+    is_swap = events["kind"] == Kind.SWAP_OUT
+
+    assert events["length_bytes"][is_swap].tolist() == [HUGE_PAGE_BYTES, PAGE_BYTES]
+    assert made.unattributed_swap_outs == 1
+
+
+def test_a_range_that_is_not_ram_keeps_its_guest_address() -> None:
+    """QEMU's bounce buffer says nothing; the guest's address does."""
+    events = decode((Source.REPORT_RANGE, 0x1234, {"value": 0xF0000, "length": 4096}))
+
+    assert events["ram_block"] == [-1]
+    assert events["offset_bytes"] == [0xF0000]
+
+
+def test_a_migration_is_its_first_and_its_last_step() -> None:
+    """SETUP and CLEANUP, with whether COMPLETE came between them (QEMU PrecopyNotifyReason)."""
+    steps = [(Source.PRECOPY, 0, {"value": reason}) for reason in (0, 1, 2, 3, 4, 0, 1, 2, 4)]
+
+    events = decode(*steps)
+
+    start, end = Kind.MIGRATION_START, Kind.MIGRATION_END
+    assert events["kind"] == [start, end, start, end]
+    assert events["status"] == [0, 1, 0, 0]
+
+
+def test_a_guest_address_above_4_gib_is_high_ram() -> None:
+    """What does not fit below the device window begins at 4 GiB (QEMU 7.2 hw/i386/pc_piix.c)."""
+    facts = SimpleNamespace(used_bytes=4 * GIB)
+    guest = Guest(0, [SimpleNamespace(host_address=RAM_ADDRESS, facts=facts)], 3 * GIB)
+
+    assert guest.locate_guest_address(0x1000) == (0, 0x1000)
+    assert guest.locate_guest_address(4 * GIB) == (0, 3 * GIB)
+    assert guest.locate_guest_address(3 * GIB + 5) == (-1, 3 * GIB + 5)

@@ -1,0 +1,339 @@
+"""Turn what the probes recorded into the events of a trace.
+
+Records arrive in the order of time.  A fault is finished when its thread faults again or has been
+silent for a while: only then is it known what the host allocated for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from workbench.capture.records import Source
+from workbench.schema import EVENTS, NO_BLOCK, UNKNOWN, FaultFlag, Kind
+from workbench.units import GIB, HUGE_PAGE_BYTES, NANOSECONDS, PAGE_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy.typing as npt
+
+    from workbench.capture.frames import FrameTable
+    from workbench.capture.qemu import GuestBlock
+
+FAULT_PATIENCE_NS = NANOSECONDS // 4
+"""How long a fault may wait for its outcome.  Reclaim inside a fault took at most 0.1 s here."""
+
+_WRITE_FAULT = 1 << 1
+"""Linux arch/x86/include/asm/trap_pf.h, X86_PF_WRITE."""
+
+_PRECOPY_SETUP, _PRECOPY_COMPLETE, _PRECOPY_CLEANUP = 0, 3, 4
+"""QEMU 7.2 include/migration/misc.h, PrecopyNotifyReason."""
+
+_HUGE_ORDER = 9
+_ADDRESS_OF_HIGH_RAM = 4 * GIB
+"""x86 puts the RAM that does not fit below its device window from here on."""
+
+
+class Record(NamedTuple):
+    """One raw record, as plain integers, in the order of `records.RAW_COLUMNS`."""
+
+    time_ns: int
+    address: int
+    length: int
+    value: int
+    element: int
+    duration_ns: int
+    process: int
+    thread: int
+    source: int
+    block: int
+
+
+@dataclass(slots=True)
+class _OpenFault:
+    """A fault whose outcome is not known yet."""
+
+    record: Record
+    block: int
+    offset_bytes: int
+    frame: int = UNKNOWN
+    order: int = 0
+    tried_huge: bool = False
+    is_done: bool = False
+    swapped_in: bool = False
+
+
+@dataclass(slots=True)
+class Guest:
+    """What the decoder knows of one guest."""
+
+    vm: int
+    blocks: Sequence[GuestBlock]
+    low_memory_bytes: int
+    """Guest RAM below the device window; the rest begins at 4 GiB."""
+    migration_completed: bool = False
+
+    def locate(self, address: int) -> tuple[int, int]:
+        """Give the RAM block and offset of a host address; (NO_BLOCK, address) if it has none."""
+        for number, block in enumerate(self.blocks):
+            offset_bytes = address - block.host_address
+            if 0 <= offset_bytes < block.facts.used_bytes:
+                return number, offset_bytes
+        return NO_BLOCK, address
+
+    def locate_guest_address(self, address: int) -> tuple[int, int]:
+        """Give the RAM block and offset of a guest address of the first block."""
+        if 0 <= address < self.low_memory_bytes:
+            return 0, address
+        offset_bytes = address - _ADDRESS_OF_HIGH_RAM + self.low_memory_bytes
+        if self.low_memory_bytes <= offset_bytes < self.blocks[0].facts.used_bytes:
+            return 0, offset_bytes
+        return NO_BLOCK, address
+
+
+@dataclass(slots=True)
+class Decoder:
+    """Turns records into event rows.  Feed it batches in the order of time.
+
+    Attributes
+    ----------
+    guests
+        By process id.
+    frames
+        Which guest page each frame of the host holds, for swap-outs.
+    unattributed_swap_outs
+        Frames that went to swap and were not known to hold guest RAM.
+    """
+
+    guests: dict[int, Guest]
+    frames: FrameTable
+    unattributed_swap_outs: int = 0
+    _rows: list[tuple[int, ...]] = field(default_factory=list)
+    _sequence: int = 0
+    _open_faults: dict[int, _OpenFault] = field(default_factory=dict)
+
+    def feed(self, records: npt.NDArray[np.void]) -> None:
+        """Decode a batch."""
+        actions = _ACTIONS
+        for values in records.tolist():
+            record = Record(*values)
+            actions[record.source](self, record)
+
+    def finish_faults(self, before_ns: int) -> None:
+        """Give up waiting for the outcome of faults that began before a time."""
+        late = [t for t, fault in self._open_faults.items() if fault.record.time_ns < before_ns]
+        for thread in late:
+            self._close_fault(self._open_faults.pop(thread))
+
+    def take_columns(self) -> dict[str, npt.NDArray[np.int64]]:
+        """Give the events decoded since the last call, as columns of the trace."""
+        rows = np.array(self._rows, dtype=np.int64).reshape(-1, len(EVENTS.columns))
+        self._rows.clear()
+        return {
+            column.name: rows[:, number].astype(column.dtype)
+            for number, column in enumerate(EVENTS.columns)
+        }
+
+    def emit(
+        self,
+        kind: Kind,
+        record: Record,
+        vm: int,
+        *,
+        block: int = NO_BLOCK,
+        offset_bytes: int = 0,
+        length_bytes: int = 0,
+        status: int = 0,
+    ) -> None:
+        """Add one event row."""
+        self._sequence += 1
+        self._rows.append(
+            (
+                record.time_ns,
+                self._sequence,
+                vm,
+                kind,
+                block,
+                offset_bytes,
+                length_bytes,
+                status,
+                record.element,
+                record.duration_ns,
+            )
+        )
+
+    def on_report_range(self, record: Record) -> None:
+        """A range of a reported element: at its place in RAM, or at its guest address."""
+        guest = self.guests[record.process]
+        block, offset_bytes = guest.locate(record.address)
+        if block == NO_BLOCK:  # QEMU's bounce buffer stands in for memory that is not RAM.
+            offset_bytes = record.value
+        self._emit_range(Kind.REPORT, record, guest.vm, block, offset_bytes)
+
+    def on_discard(self, record: Record) -> None:
+        """A discard: the frames behind it are free again."""
+        guest = self.guests[record.process]
+        if record.block < 0 or record.block >= len(guest.blocks):
+            return  # Not guest RAM: the video memory of a display, for one.
+        if record.value == 0:
+            self.frames.forget(guest.vm, record.block, record.address, record.length)
+        self._emit_range(
+            Kind.DISCARD, record, guest.vm, record.block, record.address, status=record.value
+        )
+
+    def on_hint_range(self, record: Record) -> None:
+        """A hinted range."""
+        guest = self.guests[record.process]
+        block, offset_bytes = guest.locate(record.address)
+        self._emit_range(Kind.HINT_RANGE, record, guest.vm, block, offset_bytes)
+
+    def on_config_write(self, record: Record) -> None:
+        """A write to the config space."""
+        self.emit(
+            Kind.CONFIG_WRITE,
+            record,
+            self.guests[record.process].vm,
+            offset_bytes=record.address,
+            length_bytes=record.length,
+            status=record.value,
+        )
+
+    def on_precopy(self, record: Record) -> None:
+        """A step of an outgoing migration; only its first and last become events."""
+        guest = self.guests[record.process]
+        if record.value == _PRECOPY_SETUP:
+            guest.migration_completed = False
+            self.emit(Kind.MIGRATION_START, record, guest.vm)
+        elif record.value == _PRECOPY_COMPLETE:
+            guest.migration_completed = True
+        elif record.value == _PRECOPY_CLEANUP:
+            completed = int(guest.migration_completed)
+            self.emit(Kind.MIGRATION_END, record, guest.vm, status=completed)
+
+    def on_collapse(self, record: Record) -> None:
+        """A huge page was put together, for nobody knows whom: every guest hears of it."""
+        for guest in self.guests.values():
+            self.emit(Kind.COLLAPSE, record, guest.vm)
+
+    def on_fault(self, record: Record) -> None:
+        """A fault on guest RAM; it ends the thread's one before."""
+        guest = self.guests[record.process]
+        self._open(record, *guest.locate(record.address))
+
+    def on_guest_fault(self, record: Record) -> None:
+        """A fault that hardware virtualisation reports by guest address."""
+        guest = self.guests[record.process]
+        block, offset_bytes = guest.locate_guest_address(record.address)
+        if block != NO_BLOCK:
+            self._open(record, block, offset_bytes)
+
+    def _open(self, record: Record, block: int, offset_bytes: int) -> None:
+        previous = self._open_faults.get(record.thread)
+        if previous is not None:
+            self._close_fault(previous)
+        self._open_faults[record.thread] = _OpenFault(
+            record, block, offset_bytes - offset_bytes % PAGE_BYTES
+        )
+
+    def on_allocation(self, record: Record) -> None:
+        """Frames for an open fault; a failed attempt carries no frame."""
+        fault = self._open_faults.get(record.thread)
+        if fault is None or fault.is_done:
+            return
+        fault.tried_huge |= record.length >= _HUGE_ORDER
+        fault.frame = record.address
+        fault.order = record.length
+
+    def on_fault_done(self, record: Record) -> None:
+        """The process has more pages than before: the open fault has been served."""
+        fault = self._open_faults.get(record.thread)
+        if fault is None or fault.is_done:
+            return
+        fault.is_done = True
+        if fault.frame >= 0:
+            vm = self.guests[fault.record.process].vm
+            self.frames.put(fault.frame, fault.order, vm, fault.block, fault.offset_bytes)
+
+    def on_swap_in(self, record: Record) -> None:
+        """The process has fewer swap entries: the open fault brought a page back."""
+        fault = self._open_faults.get(record.thread)
+        if fault is not None:
+            fault.swapped_in = True
+
+    def on_swap_out(self, record: Record) -> None:
+        """A frame went to swap: if it held guest RAM, that part of it is gone."""
+        place = self.frames.take(record.address)
+        if place is None:
+            self.unattributed_swap_outs += 1
+            return
+        self._emit_range(
+            Kind.SWAP_OUT,
+            record._replace(length=place.length_bytes),
+            place.vm,
+            place.block,
+            place.offset_bytes,
+        )
+
+    def _emit_range(
+        self, kind: Kind, record: Record, vm: int, block: int, offset_bytes: int, *, status: int = 0
+    ) -> None:
+        self.emit(
+            kind,
+            record,
+            vm,
+            block=block,
+            offset_bytes=offset_bytes,
+            length_bytes=record.length,
+            status=status,
+        )
+
+    def _close_fault(self, fault: _OpenFault) -> None:
+        flags = FaultFlag.WRITE if fault.record.value & _WRITE_FAULT else FaultFlag(0)
+        length_bytes = 0
+        if fault.is_done:
+            length_bytes = PAGE_BYTES << fault.order if fault.frame >= 0 else UNKNOWN
+            if fault.tried_huge and length_bytes < HUGE_PAGE_BYTES:
+                flags |= FaultFlag.HUGE_REFUSED
+        if fault.swapped_in:
+            flags |= FaultFlag.SWAP_IN
+        self.emit(
+            Kind.FAULT,
+            fault.record,
+            self.guests[fault.record.process].vm,
+            block=fault.block,
+            offset_bytes=fault.offset_bytes,
+            length_bytes=length_bytes,
+            status=int(flags),
+        )
+
+
+def _with_status(kind: Kind) -> Callable[[Decoder, Record], None]:
+    """An event whose record carries nothing but a value."""
+
+    def on_record(decoder: Decoder, record: Record) -> None:
+        decoder.emit(kind, record, decoder.guests[record.process].vm, status=record.value)
+
+    return on_record
+
+
+_ACTIONS: dict[int, Callable[[Decoder, Record], None]] = {
+    Source.REPORT_RANGE: Decoder.on_report_range,
+    Source.DISCARD: Decoder.on_discard,
+    Source.HINT_COMMAND: _with_status(Kind.HINT_COMMAND),
+    Source.HINT_RANGE: Decoder.on_hint_range,
+    Source.CONFIG_WRITE: Decoder.on_config_write,
+    Source.FEATURES: _with_status(Kind.FEATURES),
+    Source.STATUS: _with_status(Kind.STATUS),
+    Source.RESET: _with_status(Kind.RESET),
+    Source.PRECOPY: Decoder.on_precopy,
+    Source.FAULT: Decoder.on_fault,
+    Source.ALLOCATION: Decoder.on_allocation,
+    Source.FAULT_DONE: Decoder.on_fault_done,
+    Source.SWAP_IN: Decoder.on_swap_in,
+    Source.SWAP_OUT: Decoder.on_swap_out,
+    Source.COLLAPSE: Decoder.on_collapse,
+    Source.GUEST_FAULT: Decoder.on_guest_fault,
+}

@@ -1,0 +1,63 @@
+// What all probes share: the guests that are captured, the ring, and the count of what was lost.
+#include <linux/ptrace.h>
+
+#define GUEST_BLOCKS 8  // Guest RAM comes in one block, or one for each NUMA node or DIMM.
+
+struct block {
+    u64 first;  // Host addresses [first, stop).
+    u64 stop;
+    u64 block_address;  // Of QEMU's RAMBlock.
+};
+
+struct guest {
+    u32 reporting_queue;
+    u32 hint_queue;
+    u32 block_count;
+    u32 padding;
+    struct block blocks[GUEST_BLOCKS];
+};
+
+BPF_HASH(guests, u32, struct guest, 64);
+BPF_RINGBUF_OUTPUT(records, RING_PAGES);
+BPF_ARRAY(losses, u64, SOURCE_COUNT * LOSS_COUNT);
+
+static __always_inline void count_lost(u32 source, u32 loss) {
+    u32 row = source * LOSS_COUNT + loss;
+    u64 *count = losses.lookup(&row);
+    if (count)
+        __sync_fetch_and_add(count, 1);
+}
+
+static __always_inline struct guest *this_guest(void) {
+    u32 process = bpf_get_current_pid_tgid() >> 32;
+    return guests.lookup(&process);
+}
+
+// Whether the address is in guest RAM.
+static __always_inline int in_guest_ram(struct guest *guest, u64 address) {
+    for (int number = 0; number < GUEST_BLOCKS; number++) {
+        if (address >= guest->blocks[number].first && address < guest->blocks[number].stop)
+            return 1;
+    }
+    return 0;
+}
+
+static __always_inline void emit(u32 source, s64 time_ns, s64 address, s64 length, s64 value) {
+    struct record *record = records.ringbuf_reserve(sizeof(*record));
+    if (!record) {
+        count_lost(source, LOSS_RING_FULL);
+        return;
+    }
+    u64 thread = bpf_get_current_pid_tgid();
+    record->time_ns = time_ns;
+    record->address = address;
+    record->length = length;
+    record->value = value;
+    record->element = -1;
+    record->duration_ns = 0;
+    record->process = thread >> 32;
+    record->thread = (u32)thread;
+    record->source = source;
+    record->block = -1;
+    records.ringbuf_submit(record, 0);
+}

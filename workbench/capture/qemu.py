@@ -1,0 +1,362 @@
+"""A running QEMU: what its process says, its guest RAM, and its balloon device."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench.capture.elf import read_program
+from workbench.capture.host import transparent_huge_pages
+from workbench.capture.layout import ACCESSORS, Layout, derive_layout
+from workbench.capture.memory_of_process import Mapping, ProcessMemory, read_mappings
+from workbench.capture.smaps import read_smaps
+from workbench.errors import HostError
+from workbench.schema import CONFIG_POISON_OFFSET_BYTES, Feature
+from workbench.trace import BalloonProperties, RamBlock
+from workbench.units import GIB, HUGE_PAGE_BYTES, MIB
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from workbench.capture.elf import Program
+
+BALLOON_DEVICE_ID = 5
+"""virtio 1.2, 5.5.1."""
+
+_QUEUE_COUNT_RANGE = (3, 5)
+"""Inflate, deflate and statistics always; hints and reports if offered (QEMU realize order)."""
+
+_REPORTING_QUEUE_SIZE = 32
+"""QEMU 7.2 hw/virtio/virtio-balloon.c, virtio_balloon_device_realize."""
+
+_RAM_SHARED = 1 << 1
+"""QEMU 7.2 include/exec/memory.h, RAM_SHARED."""
+
+_LONGEST_RAM_LIST = 256
+"""A list longer than this is not the list of RAM blocks."""
+
+_NOT_GUEST_RAM = re.compile(r"\.(bios|rom|vram)|rom@|/rom|\.rom\b|acpi|vga|flash|pflash")
+"""Blocks that hold firmware or pictures, never pages of the guest's allocator."""
+
+_LOWEST_ADDRESS = 1 << 16
+"""Linux maps nothing below (Documentation/admin-guide/sysctl/vm.rst, mmap_min_addr)."""
+
+_LARGEST_HEAP_BYTES = 1 * GIB
+"""A larger mapping is a cache of translated code or the like, not a heap."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestBlock:
+    """A block of guest RAM, with where QEMU keeps it.
+
+    Attributes
+    ----------
+    block_address
+        Address of the RAMBlock structure.
+    host_address
+        Address of the block's first byte in QEMU.
+    """
+
+    block_address: int
+    host_address: int
+    facts: RamBlock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Balloon:
+    """The balloon device of a running QEMU, as its memory shows it.
+
+    Attributes
+    ----------
+    address
+        Address of the VirtIODevice.
+    reporting_queue, hint_queue
+        Queue numbers; -1 where the queue is not offered.
+    features
+        Features in force; 0 before the driver sets them.
+    """
+
+    address: int
+    reporting_queue: int
+    hint_queue: int
+    features: int
+    poison_val: int
+    properties: BalloonProperties
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Qemu:
+    """One running QEMU, understood well enough to be captured."""
+
+    pid: int
+    name: str
+    version: str
+    machine_type: str
+    accelerator: str
+    arguments: tuple[str, ...]
+    memory_bytes: int
+    program: Program
+    layout: Layout
+    blocks: tuple[GuestBlock, ...]
+    balloon: Balloon
+
+
+def inspect_qemu(pid: int) -> Qemu:
+    """Find out all that a capture needs to know about process `pid`.
+
+    Raises
+    ------
+    HostError
+        It is not a QEMU system emulator, too old, has no balloon, or may not be looked at.
+    """
+    mappings = read_mappings(pid)
+    arguments = _arguments(pid)
+    path = Path(f"/proc/{pid}/exe")
+    if "qemu" not in Path(arguments[0]).name and not path.readlink().name.startswith("qemu"):
+        name = Path(arguments[0]).name
+        message = f"pid {pid} is {name!r}, not a QEMU; `pgrep -a qemu` lists the guests"
+        raise HostError(message)
+    program = read_program(path, ACCESSORS)
+    layout = derive_layout(program)
+    with ProcessMemory(pid) as memory:
+        base = _load_address(pid, path, mappings)
+        blocks = tuple(_guest_blocks(memory, base, layout, pid))
+        balloon = _find_balloon(memory, layout, _heaps(mappings, blocks), pid)
+    options = _options(arguments)
+    return Qemu(
+        pid=pid,
+        name=_name_from(options, pid),
+        version=_version(path),
+        machine_type=options.get("machine", options.get("M", "default")).partition(",")[0],
+        accelerator=options.get("accel", "kvm" if "enable-kvm" in options else "tcg"),
+        arguments=without_secrets(arguments),
+        memory_bytes=sum(block.facts.used_bytes for block in blocks),
+        program=program,
+        layout=layout,
+        blocks=blocks,
+        balloon=balloon,
+    )
+
+
+def running_qemus() -> list[int]:
+    """The pids of all QEMU system emulators of this host, lowest first."""
+    pids = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            try:
+                target = (folder / "exe").readlink().name
+            except OSError:  # A kernel thread, or it has just ended.
+                continue
+            if target.startswith("qemu-system"):
+                pids.append(int(folder.name))
+    return sorted(pids)
+
+
+_SECRET = re.compile(r"(password|passwd|secret|key|token|data)[^=,]*=[^,]*", re.IGNORECASE)
+
+
+def without_secrets(arguments: tuple[str, ...]) -> tuple[str, ...]:
+    """Drop what a command line may hold that is not for others to read."""
+    return tuple(_SECRET.sub(r"\1=(removed)", argument) for argument in arguments)
+
+
+def _arguments(pid: int) -> tuple[str, ...]:
+    content = Path(f"/proc/{pid}/cmdline").read_bytes()
+    arguments = tuple(part.decode(errors="replace") for part in content.split(b"\0")[:-1])
+    if not arguments:
+        message = f"pid {pid} has no command line (a kernel thread?); it is not a QEMU"
+        raise HostError(message)
+    return arguments
+
+
+def _options(arguments: tuple[str, ...]) -> dict[str, str]:
+    """The first value of each option of a QEMU command line."""
+    options: dict[str, str] = {}
+    for option, value in zip(arguments[1:], (*arguments[2:], ""), strict=True):
+        if option.startswith("-"):
+            options.setdefault(option.lstrip("-"), "" if value.startswith("-") else value)
+    return options
+
+
+def guest_name(pid: int) -> str:
+    """Give the name of a running guest: what QEMU's `-name` says, else one made of the pid."""
+    return _name_from(_options(_arguments(pid)), pid)
+
+
+def _name_from(options: dict[str, str], pid: int) -> str:
+    name = options.get("name", "").removeprefix("guest=").partition(",")[0]
+    return name or f"pid-{pid}"
+
+
+def _version(path: Path) -> str:
+    """Ask the program itself: the number is not in its symbols."""
+    answer = subprocess.run(
+        [path, "-version"], capture_output=True, text=True, timeout=10, check=False
+    )
+    match = re.search(r"version (\S+)(?: \(([^)]*)\))?", answer.stdout)
+    if not match:
+        return "unknown"
+    return " ".join(part for part in match.groups() if part)
+
+
+def _load_address(pid: int, path: Path, mappings: list[Mapping]) -> int:
+    """Where the program's address 0 is; its first mapping is of its first byte."""
+    target = str(path.readlink())
+    for mapping in mappings:
+        if mapping.name == target and mapping.file_offset == 0:
+            return mapping.first
+    message = f"pid {pid}: {shlex.quote(target)} is not mapped; was it replaced? restart the guest"
+    raise HostError(message)
+
+
+def _guest_blocks(memory: ProcessMemory, base: int, layout: Layout, pid: int) -> list[GuestBlock]:
+    """Walk QEMU's list of RAM blocks.
+
+    Source: QEMU 7.2 softmmu/physmem.c, qemu_ram_pagesize_largest: the same walk.
+    """
+    huge = [use for use in read_smaps(pid) if use.advised_huge]
+    always_huge = transparent_huge_pages() == "always"
+    blocks = []
+    address = memory.pointer(base + layout.first_block_address)
+    for _ in range(_LONGEST_RAM_LIST):
+        if address == 0:
+            break
+        name = memory.text(address + layout.block_name)
+        used_bytes = memory.pointer(address + layout.block_used_length)
+        host_address = memory.pointer(address + layout.block_host)
+        if used_bytes >= MIB and not _NOT_GUEST_RAM.search(name):
+            facts = RamBlock(
+                name=name,
+                used_bytes=used_bytes,
+                page_bytes=memory.pointer(address + layout.block_page_size),
+                shared=bool(memory.integer(address + layout.block_flags, 4) & _RAM_SHARED),
+                transparent_huge_page=always_huge
+                or any(use.first <= host_address < use.stop for use in huge),
+                huge_page_offset_bytes=host_address % HUGE_PAGE_BYTES,
+            )
+            blocks.append(GuestBlock(block_address=address, host_address=host_address, facts=facts))
+        address = memory.pointer(address + layout.block_next)
+    if not blocks:
+        message = "no guest RAM found in this QEMU; attach once its machine is built"
+        raise HostError(message)
+    return sorted(blocks, key=lambda block: (-block.facts.used_bytes, block.facts.name))
+
+
+def _heaps(mappings: list[Mapping], blocks: tuple[GuestBlock, ...]) -> list[Mapping]:
+    """Where QEMU's own objects can be.
+
+    Never guest RAM: reading it would back it with pages.
+    """
+    guest = [(b.host_address, b.host_address + b.facts.used_bytes) for b in blocks]
+    heaps = [
+        mapping
+        for mapping in mappings
+        if mapping.permissions.startswith("rw-")
+        and mapping.name in ("", "[heap]")
+        and mapping.stop - mapping.first <= _LARGEST_HEAP_BYTES
+        and not any(mapping.first < stop and first < mapping.stop for first, stop in guest)
+    ]
+    return sorted(heaps, key=lambda mapping: (mapping.name != "[heap]", mapping.first))
+
+
+def _find_balloon(memory: ProcessMemory, layout: Layout, heaps: list[Mapping], pid: int) -> Balloon:
+    """Find the balloon device on QEMU's heap.
+
+    A queue points back to its device, and the device says that it is a balloon: only a device
+    whose first three queues do so, one after another and numbered 0, 1, 2, is taken.
+    """
+    for mapping in heaps:
+        try:
+            content = memory.read(mapping.first, mapping.stop - mapping.first)
+            words = np.frombuffer(content, "<u8")
+        except HostError:  # A guard page, or a mapping that has just gone.
+            continue
+        for address in _queue_owners(words, layout):
+            is_in_heap = any(heap.first <= address < heap.stop for heap in heaps)
+            if is_in_heap and _is_balloon(memory, layout, address):
+                return _describe_balloon(memory, layout, address)
+    message = (
+        f"pid {pid}: has no virtio-balloon device; start the guest with "
+        "-device virtio-balloon-pci,free-page-reporting=on"
+    )
+    raise HostError(message)
+
+
+def _queue_owners(words: NDArray[np.uint64], layout: Layout) -> list[int]:
+    """Addresses that stand three times, a queue's length apart: owners of queues."""
+    step = layout.queue_bytes // 8
+    if words.size <= 2 * step:
+        return []
+    here = words[: -2 * step]
+    same = (here == words[step:-step]) & (here == words[2 * step :])
+    is_pointer = (here >= _LOWEST_ADDRESS) & (here % 8 == 0)
+    return [int(address) for address in np.unique(here[same & is_pointer])]
+
+
+def _is_balloon(memory: ProcessMemory, layout: Layout, address: int) -> bool:
+    try:
+        if memory.integer(address + layout.device_id, 2) != BALLOON_DEVICE_ID:
+            return False
+        queues = memory.pointer(address + layout.device_queues)
+        numbers = []
+        for number in range(_QUEUE_COUNT_RANGE[0]):
+            queue = queues + number * layout.queue_bytes
+            if memory.pointer(queue + layout.queue_device) != address:
+                return False
+            numbers.append(memory.integer(queue + layout.queue_index, 2))
+    except HostError:  # It only looked like an address.
+        return False
+    return numbers == list(range(_QUEUE_COUNT_RANGE[0]))
+
+
+def _describe_balloon(memory: ProcessMemory, layout: Layout, address: int) -> Balloon:
+    queues = memory.pointer(address + layout.device_queues)
+    sizes = [
+        memory.integer(queues + number * layout.queue_bytes + layout.queue_num_default, 4)
+        for number in range(_QUEUE_COUNT_RANGE[1])
+    ]
+    offered = memory.pointer(address + layout.device_offered_features)
+    features = memory.pointer(address + layout.device_features)
+    hint_queue = 3 if _has(offered, Feature.FREE_PAGE_HINT) else -1
+    reporting_queue = -1
+    if _has(offered, Feature.REPORTING):
+        reporting_queue = 3 if hint_queue < 0 else 4
+        if sizes[reporting_queue] != _REPORTING_QUEUE_SIZE:
+            message = (
+                f"the reporting queue should be number {reporting_queue} with "
+                f"{_REPORTING_QUEUE_SIZE} entries, this QEMU has {sizes[reporting_queue]} there; "
+                "its structures are not the ones the probes know"
+            )
+            raise HostError(message)
+    return Balloon(
+        address=address,
+        reporting_queue=reporting_queue,
+        hint_queue=hint_queue,
+        features=features,
+        poison_val=_poison_val(memory, layout, address, features),
+        properties=BalloonProperties(
+            free_page_reporting=_has(offered, Feature.REPORTING),
+            page_poison=_has(offered, Feature.PAGE_POISON),
+            free_page_hint=_has(offered, Feature.FREE_PAGE_HINT),
+        ),
+    )
+
+
+def _poison_val(memory: ProcessMemory, layout: Layout, address: int, features: int) -> int:
+    """The poison value in the device's copy of its config space; 0 if not negotiated."""
+    length = memory.pointer(address + layout.device_config_length)
+    stop = CONFIG_POISON_OFFSET_BYTES + 4
+    if length < stop or not _has(features, Feature.PAGE_POISON):
+        return 0
+    config = memory.pointer(address + layout.device_config)
+    return memory.integer(config + CONFIG_POISON_OFFSET_BYTES, 4)
+
+
+def _has(features: int, feature: Feature) -> bool:
+    return bool(features >> feature & 1)

@@ -1,0 +1,294 @@
+"""Record running guests into a trace folder, from the first probe to the last sync."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from workbench import __version__
+from workbench.capture.decoder import FAULT_PATIENCE_NS, Decoder, Guest
+from workbench.capture.facts import read_host_facts
+from workbench.capture.frames import FrameTable
+from workbench.capture.host import kernel_headers_folder, may_use_bpf, mounted_tracefs
+from workbench.capture.page_state import read_state
+from workbench.capture.probe import load_probes
+from workbench.capture.qemu import Qemu, inspect_qemu
+from workbench.capture.records import RAW_DTYPE
+from workbench.capture.sampler import Sampler
+from workbench.errors import HostError
+from workbench.schema import GUEST_SAMPLES, NO_BLOCK, NO_ELEMENT, Kind
+from workbench.trace import GuestFacts, Manifest, TraceWriter, VirtualMachine
+from workbench.units import GIB, NANOSECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+_DRAIN_INTERVAL_S = 0.05
+_SAMPLE_INTERVAL_NS = NANOSECONDS // 10
+_SEGMENT_INTERVAL_NS = NANOSECONDS
+"""A killed capture loses no more than this."""
+
+_SETTLE_NS = NANOSECONDS // 50
+"""Younger records wait: one from another ring could still be older."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A guest to capture, with what its starter knows of it."""
+
+    pid: int
+    name: str = ""
+    guest: GuestFacts = field(default_factory=GuestFacts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Why a trace exists: the command, and the lab's scenario if there was one."""
+
+    command: str
+    scenario: str = ""
+    scenario_text: str = ""
+    mid_life: bool = True
+
+
+class Capture:
+    """A capture in progress.  Use it in a `with` statement; leaving it completes the trace.
+
+    Parameters
+    ----------
+    targets
+        The guests; each pid must be a running QEMU with a balloon.
+    output
+        The trace folder to make.
+    """
+
+    def __init__(self, targets: Sequence[Target], output: Path, origin: Origin) -> None:
+        self._targets = tuple(targets)
+        self._output = output
+        self._origin = origin
+        self._resources = contextlib.ExitStack()
+        self._stop = threading.Event()
+        self._ended = threading.Event()
+        self._lock = threading.Lock()
+        self._markers: list[tuple[int, ...]] = []
+        self._guest_samples: list[tuple[int, ...]] = []
+        self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
+        self._failure: BaseException | None = None
+        self.exited_pid: int | None = None
+        self.event_count = 0
+
+    def __enter__(self) -> Self:
+        """Attach the probes, read the state of the guests, and start recording.
+
+        Raises
+        ------
+        HostError
+            This host cannot capture, or a target is not a guest that can be captured.
+        """
+        with contextlib.ExitStack() as resources:
+            _require_privileges()
+            resources.enter_context(mounted_tracefs())
+            self._qemus = tuple(inspect_qemu(target.pid) for target in self._targets)
+            self._pidfds = {os.pidfd_open(qemu.pid): qemu.pid for qemu in self._qemus}
+            for descriptor in self._pidfds:
+                resources.callback(os.close, descriptor)
+            self._host = read_host_facts()
+            self._probes = load_probes(self._qemus)
+            resources.callback(self._probes.bpf.cleanup)
+            self._begin()
+            self._resources = resources.pop_all()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Stop, write what is left, and detach."""
+        with self._resources:
+            self._stop_ns = time.monotonic_ns()
+            self._stop.set()
+            self._thread.join()
+            self._flush(complete=True)
+        if self._failure is not None and exception[0] is None:
+            raise self._failure
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until a guest has exited or the capture has failed; False if neither happened."""
+        return self._ended.wait(timeout_s)
+
+    def mark(self, vm: int, step: int, time_ns: int) -> None:
+        """Note that a guest began a step of its scenario."""
+        with self._lock:
+            self._markers.append((time_ns, vm, step))
+
+    def guest_sample(
+        self, vm: int, time_ns: int, guest_time_ns: int, free_blocks: Sequence[int]
+    ) -> None:
+        """Note what a guest said of its free blocks, by order from 0 to 10."""
+        with self._lock:
+            self._guest_samples.append((time_ns, guest_time_ns, vm, *free_blocks))
+
+    @property
+    def lost_events(self) -> int:
+        """Events lost so far, over all probes."""
+        return sum(sum(probe.lost.values()) for probe in self._probes.facts())
+
+    def _begin(self) -> None:
+        """Let the probes see the guests, then read the state: an event during the read wins."""
+        self._start_ns = time.monotonic_ns()
+        self._created = datetime.now(UTC).isoformat(timespec="seconds")
+        frames = FrameTable()
+        guests = {
+            qemu.pid: Guest(vm, qemu.blocks, low_memory_bytes(qemu))
+            for vm, qemu in enumerate(self._qemus)
+        }
+        self._decoder = Decoder(guests, frames)
+        self._sampler = Sampler(self._qemus)
+        self._waiting = np.zeros(0, RAW_DTYPE)
+        self._writer = TraceWriter(self._output, self._manifest(complete=False))
+        for qemu in self._qemus:
+            self._probes.admit(qemu)
+        self._writer.append("state", read_state(self._qemus, frames))
+
+    def _run(self) -> None:
+        next_sample_ns = next_segment_ns = time.monotonic_ns()
+        try:
+            while not self._stop.is_set():
+                now_ns = time.monotonic_ns()
+                self._drain(now_ns - _SETTLE_NS)
+                if now_ns >= next_sample_ns:
+                    self._sampler.sample()
+                    next_sample_ns = max(next_sample_ns + _SAMPLE_INTERVAL_NS, now_ns)
+                if now_ns >= next_segment_ns:
+                    self._flush(complete=False)
+                    next_segment_ns = now_ns + _SEGMENT_INTERVAL_NS
+                if self._exited():
+                    return
+                self._stop.wait(_DRAIN_INTERVAL_S)
+        except BaseException as error:  # noqa: BLE001 - raised again by whoever leaves the `with`.
+            if not (isinstance(error, HostError) and self._exited()):
+                self._failure = error
+        finally:
+            self._ended.set()
+
+    def _exited(self) -> bool:
+        ready, _, _ = select.select(list(self._pidfds), [], [], 0)
+        if ready:
+            self.exited_pid = self._pidfds[ready[0]]
+        return bool(ready)
+
+    def _drain(self, until_ns: int) -> None:
+        """Decode what the probes recorded up to a time, in the order of time."""
+        batch = np.concatenate([self._waiting, self._probes.read()])
+        batch = batch[np.argsort(batch["time_ns"], kind="stable")]
+        ready = int(np.searchsorted(batch["time_ns"], until_ns, side="right"))
+        self._decoder.feed(batch[:ready])
+        self._decoder.finish_faults(until_ns - FAULT_PATIENCE_NS)
+        self._waiting = batch[ready:]
+
+    def _flush(self, *, complete: bool) -> None:
+        """Write a segment of every table, and the manifest with the losses so far."""
+        if complete:
+            self._drain(self._stop_ns)
+            self._decoder.finish_faults(self._stop_ns + 1)
+        events = self._decoder.take_columns()
+        self.event_count += len(events["kind"])
+        self._writer.append("events", events)
+        self._writer.append("samples", self._sampler.take_columns())
+        with self._lock:
+            markers, self._markers = self._markers, []
+            guest_samples, self._guest_samples = self._guest_samples, []
+        self._writer.append("events", _marker_columns(markers))
+        self._writer.append("guest_samples", _guest_sample_columns(guest_samples))
+        manifest = self._manifest(complete=complete)
+        if complete:
+            self._writer.close(manifest)
+        else:
+            self._writer.write_manifest(manifest)
+
+    def _manifest(self, *, complete: bool) -> Manifest:
+        return Manifest(
+            tool_version=__version__,
+            command=self._origin.command,
+            scenario=self._origin.scenario,
+            scenario_text=self._origin.scenario_text,
+            created=self._created,
+            start_time_ns=self._start_ns,
+            duration_ns=(self._stop_ns if complete else time.monotonic_ns()) - self._start_ns,
+            complete=complete,
+            mid_life=self._origin.mid_life,
+            host=self._host,
+            virtual_machines=tuple(
+                describe_machine(qemu, target)
+                for qemu, target in zip(self._qemus, self._targets, strict=True)
+            ),
+            probes=tuple(
+                probe.model_copy(update={"unattributed": self._decoder.unattributed_swap_outs})
+                if probe.name == "swap"
+                else probe
+                for probe in self._probes.facts()
+            ),
+        )
+
+
+def describe_machine(qemu: Qemu, target: Target) -> VirtualMachine:
+    """Write down a guest for the manifest."""
+    return VirtualMachine(
+        name=target.name or qemu.name,
+        qemu_version=qemu.version,
+        machine_type=qemu.machine_type,
+        accelerator=qemu.accelerator,
+        arguments=qemu.arguments,
+        memory_bytes=qemu.memory_bytes,
+        ram_blocks=tuple(block.facts for block in qemu.blocks),
+        device=qemu.balloon.properties,
+        guest=target.guest,
+        features=qemu.balloon.features or None,
+        poison_val=qemu.balloon.poison_val if qemu.balloon.features else None,
+    )
+
+
+def low_memory_bytes(qemu: Qemu) -> int:
+    """Guest RAM below the device window of an x86 machine.
+
+    Source: QEMU 7.2 hw/i386/pc_piix.c, pc_init1 (3.5 GiB or more leaves 3 GiB below); pc_q35.c,
+    pc_q35_init (2.75 GiB or more leaves 2 GiB).
+    """
+    size = qemu.memory_bytes
+    is_q35 = "q35" in qemu.machine_type
+    longest, shortened = (0xB0000000, 2 * GIB) if is_q35 else (0xE0000000, 3 * GIB)
+    return shortened if size >= longest else size
+
+
+def _require_privileges() -> None:
+    if not may_use_bpf():
+        message = "capturing needs root (CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN); run it with sudo"
+        raise HostError(message)
+    headers = kernel_headers_folder()
+    if headers is not None:
+        os.environ["BCC_KERNEL_SOURCE"] = str(headers)
+
+
+def _marker_columns(markers: list[tuple[int, ...]]) -> dict[str, np.ndarray]:
+    rows = np.array(markers, dtype=np.int64).reshape(-1, 3)
+    count = len(rows)
+    return {
+        "time_ns": rows[:, 0],
+        "vm": rows[:, 1],
+        "status": rows[:, 2],
+        "kind": np.full(count, Kind.MARKER),
+        "ram_block": np.full(count, NO_BLOCK),
+        "element": np.full(count, NO_ELEMENT),
+    }
+
+
+def _guest_sample_columns(samples: list[tuple[int, ...]]) -> dict[str, np.ndarray]:
+    rows = np.array(samples, dtype=np.int64).reshape(-1, len(GUEST_SAMPLES.columns))
+    return {column.name: rows[:, number] for number, column in enumerate(GUEST_SAMPLES.columns)}

@@ -1,0 +1,86 @@
+"""The one record that every probe fills, and what its fields mean for each source.
+
+The C struct and the NumPy type are rendered from the same columns.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Final
+
+import numpy as np
+
+from workbench.schema import Column
+
+
+class Source(enum.IntEnum):
+    """Which probe made a record."""
+
+    REPORT_RANGE = 1
+    DISCARD = 2
+    HINT_COMMAND = 3
+    HINT_RANGE = 4
+    CONFIG_WRITE = 5
+    FEATURES = 6
+    STATUS = 7
+    RESET = 8
+    PRECOPY = 9
+    FAULT = 10
+    ALLOCATION = 11
+    FAULT_DONE = 12
+    SWAP_IN = 13
+    SWAP_OUT = 14
+    COLLAPSE = 15
+    GUEST_FAULT = 16
+
+
+class Loss(enum.IntEnum):
+    """Why an event is not in the trace."""
+
+    RING_FULL = 0
+    NO_CALL = 1
+    UNREADABLE = 2
+    UNKNOWN_LAYOUT = 3
+    TOO_MANY_RANGES = 4
+    MAP_FULL = 5
+
+
+RAW_COLUMNS: Final = (
+    Column("time_ns", "int64", "ns", "Host CLOCK_MONOTONIC."),
+    Column("address", "int64", "", "Host address, block offset or frame; see the source."),
+    Column("length", "int64", "", "Bytes, pages or an order; see the source."),
+    Column("value", "int64", "", "Result, flags or value; see the source."),
+    Column("element", "int64", "", "Number of the reported element; -1 is none."),
+    Column("duration_ns", "int64", "ns", "How long the call took; 0 where it is not measured."),
+    Column("process", "int32", "", "Thread group id, 0 where it is not a guest's own doing."),
+    Column("thread", "int32", "", "Thread id."),
+    Column("source", "int32", "", "Which probe, see Source."),
+    Column("block", "int32", "", "Index of the RAM block where the probe knows it, else -1."),
+)
+
+RAW_DTYPE: Final = np.dtype([(column.name, column.dtype) for column in RAW_COLUMNS], align=True)
+
+_C_TYPES: Final = {"int64": "__s64", "int32": "__s32"}
+
+LONGEST_ELEMENT: Final = 1024
+"""Ranges in one element; QEMU refuses more (VIRTQUEUE_MAX_SIZE, hw/virtio/virtio.h)."""
+
+
+def render_header() -> str:
+    """Write the C declarations that the probes include: the record, sources and losses."""
+    fields = "\n".join(
+        f"    {_C_TYPES[column.dtype]} {column.name};  // {column.meaning}"
+        for column in RAW_COLUMNS
+    )
+    asserts = "\n".join(
+        f'_Static_assert(__builtin_offsetof(struct record, {name}) == {offset}, "{name} moved");'
+        for name, (_, offset, *_rest) in (RAW_DTYPE.fields or {}).items()
+    )
+    sources = "\n".join(f"#define SOURCE_{source.name} {source.value}" for source in Source)
+    losses = "\n".join(f"#define LOSS_{loss.name} {loss.value}" for loss in Loss)
+    return (
+        f"struct record {{\n{fields}\n}};\n{asserts}\n"
+        f'_Static_assert(sizeof(struct record) == {RAW_DTYPE.itemsize}, "record has padding");\n'
+        f"{sources}\n{losses}\n#define LOSS_COUNT {len(Loss)}\n"
+        f"#define SOURCE_COUNT {max(Source) + 1}\n#define LONGEST_ELEMENT {LONGEST_ELEMENT}\n"
+    )

@@ -1,0 +1,75 @@
+"""What the host holds of a process's mappings: /proc/PID/smaps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from workbench.errors import HostError
+from workbench.units import KIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MappingUse:
+    """One mapping's use of memory.
+
+    Attributes
+    ----------
+    advised_huge
+        Whether madvise(MADV_HUGEPAGE) was called on it (flag `hg`).
+    """
+
+    first: int
+    stop: int
+    resident_bytes: int
+    swapped_bytes: int
+    advised_huge: bool
+
+
+def parse_smaps(text: str) -> list[MappingUse]:
+    """Parse the text of a smaps file.
+
+    Source: Linux 6.1 fs/proc/task_mmu.c, show_smap.  Zero pages are not in `Rss`.
+    """
+    uses: list[MappingUse] = []
+    first = stop = resident = swapped = 0
+    for line in text.splitlines():
+        key, _, rest = line.partition(":")
+        if key == "Rss":
+            resident = int(rest.split()[0]) * KIB
+        elif key == "Swap":
+            swapped = int(rest.split()[0]) * KIB
+        elif key == "VmFlags":
+            uses.append(
+                MappingUse(
+                    first=first,
+                    stop=stop,
+                    resident_bytes=resident,
+                    swapped_bytes=swapped,
+                    advised_huge="hg" in rest.split(),
+                )
+            )
+        elif "-" in key.split(" ")[0]:
+            span = line.split(" ")[0].split("-")
+            first, stop = int(span[0], 16), int(span[1], 16)
+            resident = swapped = 0
+    return uses
+
+
+def read_smaps(pid: int) -> list[MappingUse]:
+    """Read the mappings of a process with what each holds.
+
+    Raises
+    ------
+    HostError
+        There is no such process, or it may not be looked at.
+    """
+    try:
+        text = Path(f"/proc/{pid}/smaps").read_text(encoding="utf-8", errors="replace")
+    except PermissionError:
+        message = f"pid {pid}: its memory is not ours to look at; run as root"
+        raise HostError(message) from None
+    except OSError:
+        message = f"pid {pid}: no such process; `pgrep -a qemu` lists the running guests"
+        raise HostError(message) from None
+    return parse_smaps(text)
