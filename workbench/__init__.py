@@ -1,0 +1,74 @@
+"""The balloon workbench: capture what guests give back, replay it, ask what else could have been.
+
+    import workbench as wb
+
+    trace = wb.read_trace("traces/churn.trace")
+    run = wb.replay(trace)
+    what_if = wb.replay(trace, guest=wb.Guest(poison_val=0xAAAAAAAA))
+    wb.compare(run, what_if)
+    wb.plot.resident_memory(...)
+
+The rooms, in the order data walks through them: capture, lab, trace, model, replay, measure,
+plot, cli.  Names are imported when they are first used (PEP 562), so that a command which needs
+no arrays does not wait for them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from workbench import plot as plot
+    from workbench.measure import compare as compare
+    from workbench.replay import Device as Device
+    from workbench.replay import Guest as Guest
+    from workbench.replay import Settings as Settings
+    from workbench.replay import replay as replay
+    from workbench.trace import read_trace as read_trace
+
+__version__ = "0.1.0"
+
+__all__ = ["Device", "Guest", "Settings", "__version__", "compare", "plot", "read_trace", "replay"]
+
+_HOMES: Final = {
+    "Device": "workbench.replay",
+    "Guest": "workbench.replay",
+    "Settings": "workbench.replay",
+    "compare": "workbench.measure",
+    "read_trace": "workbench.trace",
+    "replay": "workbench.replay",
+}
+
+
+class _Package(ModuleType):
+    """Keeps `workbench.replay` the function, although a room has the same name.
+
+    Python binds a sub-module to its package whenever anything imports it, and would so replace
+    the function by the module.  `from workbench.replay import Settings` works as ever.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name == "replay" and isinstance(value, ModuleType):
+            value = value.replay
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+
+def __getattr__(name: str) -> object:
+    """Import what is asked for, the first time it is asked for."""
+    if name == "plot":
+        return importlib.import_module("workbench.plot")
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    message = f"module 'workbench' has no attribute '{name}'"
+    raise AttributeError(message)
+
+
+def __dir__() -> list[str]:
+    """Name what can be imported from here."""
+    return sorted(__all__)

@@ -1,0 +1,197 @@
+"""The `workbench` command: finds the command that was asked for, and explains what went wrong.
+
+To add a command, write `workbench/cli/NAME.py` and add NAME to `COMMANDS` below:
+
+    '''Say how many events a trace holds.'''
+
+    from __future__ import annotations
+
+    from pathlib import Path
+    from typing import Annotated
+
+    import typer
+
+    from workbench.cli.app import command_app
+    from workbench.cli.output import JsonOption, print_json, print_text
+
+    app = command_app()
+
+
+    @app.command()
+    def count(
+        path: Annotated[Path, typer.Argument(metavar="TRACE", help="A trace folder.")],
+        as_json: JsonOption = False,
+    ) -> None:
+        '''Say how many events a trace holds.
+
+        Example: workbench count traces/churn.trace
+        '''
+        from workbench.trace import read_trace
+
+        ...
+
+Only that one module is imported when the command runs, and none for `workbench --help`.  The
+other rooms are imported inside the function, because NumPy, Numba and pandas take seconds; this
+is the only room where imports inside functions are allowed (ruff PLC0415 is off here).  A command
+with sub-commands (`lab run`) gives its app a callback: `@app.callback()`.
+
+A command returns nothing.  It raises a `WorkbenchError` for everything the user can cause, and
+`typer.Exit(code)` where a result has its own exit code.  It prints through `workbench.cli.output`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import importlib
+import os
+import sys
+import traceback
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
+
+import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
+
+from workbench.cli.output import note, print_text
+from workbench.errors import HostError, InputError, WorkbenchError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PROGRAM: Final = "workbench"
+INTERRUPTED: Final = 130
+"""128 + SIGINT, as shells report it."""
+
+_DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+
+
+class Entry(NamedTuple):
+    """One command: the module that holds its `app`, and its line in `workbench --help`."""
+
+    module: str
+    summary: str
+
+
+COMMANDS: Final[dict[str, Entry]] = {
+    "doctor": Entry("workbench.cli.doctor", "Say what this host can and cannot do, and the fix."),
+    "capture": Entry("workbench.cli.capture", "Record what a running guest gives back."),
+    "lab": Entry("workbench.cli.lab", "Boot a throwaway guest, run a scenario in it, capture it."),
+    "info": Entry("workbench.cli.info", "Say what a trace holds, lost, and can answer."),
+    "replay": Entry("workbench.cli.replay", "Replay a trace, as captured or with other settings."),
+    "demo": Entry("workbench.cli.demo", "Replay every bundled trace; write charts and a table."),
+    "live": Entry("workbench.cli.live", "Capture a real guest here, replay it, compare the two."),
+}
+
+
+def command_app() -> typer.Typer:
+    """Make the app that a command's module must have, with the house's settings."""
+    return typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+class CommandGroup(TyperGroup):
+    """Commands that are imported when they are run, and not before."""
+
+    def list_commands(self, ctx: object) -> list[str]:
+        """Name the commands, in the order of a working day."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: object, cmd_name: str) -> Any:  # noqa: ANN401 - Typer hides the type.
+        """Import the module of one command."""
+        del ctx
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        return typer.main.get_command(importlib.import_module(entry.module).app)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - as above.
+        """Find the command, or say which ones have a similar name."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            ctx.fail(f"there is no command '{args[0]}'{_suggestion(args[0])}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: object, formatter: Any) -> None:  # noqa: ANN401 - as above.
+        """Write the list of commands without importing any."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
+
+
+def _suggestion(name: str) -> str:
+    close = difflib.get_close_matches(name, COMMANDS, n=3)
+    return f"; did you mean {' or '.join(close)}?" if close else "; see `workbench --help`"
+
+
+_root = typer.Typer(cls=CommandGroup, rich_markup_mode=None)
+
+
+def _show_version(asked: bool) -> None:  # noqa: FBT001 - Typer calls it with the option's value.
+    if asked:
+        from workbench import __version__
+
+        print_text(f"{PROGRAM} {__version__}")
+        raise typer.Exit
+
+
+@_root.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print it.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Print tracebacks (like WORKBENCH_DEBUG=1).")
+    ] = False,
+) -> None:
+    """Replay what balloon devices gave back, and ask what other settings would have done.
+
+    Exit codes: 0 fine, 1 our bug, 2 wrong usage, 3 bad input file, 4 this host cannot do it,
+    5 regression found, 6 undecided, 7 events were lost, 8 the trace cannot answer that,
+    130 interrupted.
+
+    Example: workbench replay traces/churn.trace
+    """
+    del version
+    if debug:
+        os.environ["WORKBENCH_DEBUG"] = "1"
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code."""
+    command = typer.main.get_command(_root)
+    try:
+        code = command.main(
+            args=list(arguments) or ["--help"], prog_name=PROGRAM, standalone_mode=False
+        )
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except typer.Abort:
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the outermost door: everything ends in a sentence.
+        if os.environ.get("WORKBENCH_DEBUG"):
+            note(traceback.format_exc().rstrip())
+        return _explain(error)
+    return code if isinstance(code, int) else 0
+
+
+def _explain(error: Exception) -> int:
+    """Print one sentence about an error, and return the exit code that belongs to it."""
+    if isinstance(error, WorkbenchError | TyperException):
+        text, code = str(error), error.exit_code
+    elif isinstance(error, OSError) and error.errno in _DISK_FULL:
+        where = error.filename or "the output"
+        text, code = f"{where}: {error.strerror}; nothing more can be written", HostError.exit_code
+    elif isinstance(error, OSError) and error.filename is not None:
+        text, code = f"{error.filename}: {error.strerror}", InputError.exit_code
+    else:
+        kind = type(error).__name__
+        text = f"this is a bug in the workbench ({kind}: {error}); --debug prints where"
+        code = WorkbenchError.exit_code
+    note(f"{PROGRAM}: {' '.join(text.split())}")
+    return code
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,110 @@
+"""Record what running guests give back."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from workbench.cli.app import command_app
+from workbench.cli.durations import parse_seconds
+from workbench.cli.output import JsonOption, note, working
+from workbench.errors import HostError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from workbench.capture.recorder import Capture
+
+app = command_app()
+
+_TURN_S = 0.2
+"""How long the command may overlook Ctrl-C."""
+
+
+@app.command()
+def capture(
+    *,
+    pids: Annotated[
+        list[int] | None, typer.Option("--pid", metavar="N", help="A QEMU; may be repeated.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="VM", help="The guest with this -name.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every QEMU with a balloon.")] = False,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="The trace folder to make.")
+    ],
+    duration: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Stop after this long, for example 60s.")
+    ] = None,
+    allow_lost: Annotated[
+        bool, typer.Option("--allow-lost", help="Exit with 0 although events were lost.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Record running guests with eBPF until Ctrl-C, the guest's end, or for a while.
+
+    Example: workbench capture --pid 4711 --duration 60s -o morning.trace
+    """
+    from workbench.capture.recorder import Capture, Origin, Target
+    from workbench.cli.made_trace import (
+        hand_over,
+        refuse_existing,
+        refuse_losses,
+        this_command,
+    )
+
+    seconds = None if duration is None else parse_seconds(duration)
+    targets = [Target(pid=pid) for pid in _chosen_pids(pids or [], name=name, every=every)]
+    refuse_existing(output)
+    stopped = _stop_on_signals()
+    with Capture(targets, output, Origin(command=this_command())) as recording:
+        note(f"capturing {len(targets)} guest(s) to {output}; Ctrl-C ends it")
+        with working("capturing"):
+            _wait(recording, stopped, seconds)
+    hand_over(output, as_json=as_json)
+    if recording.exited_pid is not None:
+        raise HostError(
+            f"the QEMU with pid {recording.exited_pid} ended before the capture did; all it did "
+            f"until then is in {output}"
+        )
+    refuse_losses(output, allow_lost=allow_lost)
+
+
+def _chosen_pids(pids: Sequence[int], *, name: str | None, every: bool) -> list[int]:
+    """The pids that the options name; exactly one way to name them may be used."""
+    from workbench.capture.qemu import guest_name, running_qemus
+
+    if sum((bool(pids), name is not None, every)) != 1:
+        raise UsageError("say which guest: one of --pid N, --name VM or --all")
+    if pids:
+        return list(dict.fromkeys(pids))
+    running = running_qemus()
+    if name is not None:
+        running = [pid for pid in running if guest_name(pid) == name]
+    if not running:
+        wanted = "no QEMU is running" if every else f"no running QEMU has the name {name!r}"
+        raise HostError(f"{wanted}; `pgrep -a qemu` lists the guests")
+    return running
+
+
+def _stop_on_signals() -> threading.Event:
+    """End in good order on Ctrl-C, on `kill`, and when the terminal goes away."""
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda _number, _frame: stopped.set())
+    return stopped
+
+
+def _wait(recording: Capture, stopped: threading.Event, seconds: float | None) -> None:
+    deadline = None if seconds is None else time.monotonic() + seconds
+    while not stopped.is_set():
+        if deadline is not None and time.monotonic() >= deadline:
+            return
+        if recording.wait(_TURN_S):
+            return

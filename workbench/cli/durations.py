@@ -1,0 +1,25 @@
+"""Durations as people write them on a command line."""
+
+from __future__ import annotations
+
+import re
+
+from workbench.errors import UsageError
+
+_UNIT_SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_seconds(text: str) -> float:
+    """Read a duration: `60`, `60s`, `1.5m`, `2h`, `250ms`.
+
+    Raises
+    ------
+    UsageError
+        It is something else, or not above zero.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?", text.strip())
+    seconds = float(match[1]) * _UNIT_SECONDS[match[2] or ""] if match else 0.0
+    if seconds <= 0:
+        message = f"{text!r} is not a duration; write 60s, 1.5m or 250ms"
+        raise UsageError(message)
+    return seconds

@@ -1,0 +1,115 @@
+"""Boot throwaway guests, run a scenario in them, capture them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from workbench.cli.app import command_app
+from workbench.cli.durations import parse_seconds
+from workbench.cli.output import JsonOption, note, print_json, print_text
+
+app = command_app()
+
+Switch = Literal["on", "off"]
+
+
+@app.callback()
+def lab() -> None:
+    """Boot throwaway guests, run a scenario in them, capture them."""
+
+
+@app.command()
+def scenarios(*, as_json: JsonOption = False) -> None:
+    """List the bundled scenarios.
+
+    Example: workbench lab scenarios
+    """
+    from workbench.lab import bundled_scenarios
+
+    names = bundled_scenarios()
+    if as_json:
+        print_json({"scenarios": names})
+    else:
+        print_text("\n".join(names))
+
+
+@app.command()
+def run(
+    scenario: Annotated[
+        str, typer.Argument(metavar="SCENARIO", help="A bundled scenario's name, or a file.")
+    ],
+    *,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="The trace folder to make.")
+    ],
+    reporting: Annotated[Switch, typer.Option(help="Free page reporting.")] = "on",
+    order: Annotated[
+        int | None, typer.Option(metavar="K", help="Reporting order, set in the running guest.")
+    ] = None,
+    page_poison: Annotated[Switch, typer.Option(help="The device's property.")] = "on",
+    poison: Annotated[
+        str, typer.Option(metavar="none|init_on_free|VALUE", help="What the guest does and says.")
+    ] = "none",
+    hint: Annotated[bool, typer.Option("--hint", help="Offer free page hinting.")] = False,
+    memory: Annotated[str, typer.Option(metavar="SIZE", help="Memory of a guest.")] = "512M",
+    vcpus: Annotated[int, typer.Option(metavar="N", help="Processors of a guest.")] = 1,
+    guests: Annotated[int, typer.Option(metavar="N", help="How many run at once.")] = 1,
+    memory_limit: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Limit of a memory cgroup around them all.")
+    ] = None,
+    swap: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="A compressed swap device for this run.")
+    ] = None,
+    migrate_at: Annotated[
+        str | None, typer.Option(metavar="STEP", help="Migrate (to nowhere) at a step or mark.")
+    ] = None,
+    attach_after: Annotated[
+        str | None, typer.Option(metavar="STEP", help="Begin the capture at a step or mark.")
+    ] = None,
+    accelerator: Annotated[Literal["tcg", "kvm", "auto"], typer.Option(help="How to run.")] = "tcg",
+    settle: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Wait this long after the last step.")
+    ] = None,
+    allow_lost: Annotated[
+        bool, typer.Option("--allow-lost", help="Exit with 0 although events were lost.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Boot guests, let them perform a scenario, and capture them from start to end.
+
+    Example: workbench lab run churn --order 0 -o churn-order0.trace
+    """
+    from workbench.capture.recorder import Capture
+    from workbench.cli.made_trace import (
+        hand_over,
+        refuse_existing,
+        refuse_losses,
+        this_command,
+    )
+    from workbench.lab import LabSettings, load_scenario, parse_poison, parse_size, run_lab
+    from workbench.lab.settings import SETTLE_DEFAULT_S
+
+    settings = LabSettings(
+        scenario=load_scenario(scenario),
+        memory_bytes=parse_size(memory),
+        vcpu_count=vcpus,
+        guest_count=guests,
+        reporting=reporting == "on",
+        reporting_order=order,
+        page_poison=page_poison == "on",
+        poison=parse_poison(poison),
+        free_page_hint=hint,
+        migrate_at=migrate_at,
+        attach_after=attach_after,
+        accelerator=accelerator,
+        memory_limit_bytes=None if memory_limit is None else parse_size(memory_limit),
+        zram_bytes=None if swap is None else parse_size(swap),
+        settle_s=SETTLE_DEFAULT_S if settle is None else parse_seconds(settle),
+    )
+    refuse_existing(output)
+    run_lab(settings, output, capture=Capture, command=this_command(), progress=note)
+    hand_over(output, as_json=as_json)
+    refuse_losses(output, allow_lost=allow_lost)

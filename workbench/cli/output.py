@@ -1,0 +1,117 @@
+r"""Printing: results on stdout, everything said about them on stderr.
+
+With `--json` a command prints one document and nothing else on stdout, so that its output can be
+piped.  Progress and notes go to stderr; a bar or spinner is drawn only on a terminal.
+
+    print_json(document)                       one JSON document, keys sorted, never NaN
+    print_text("two lines\nof text")            plain text
+    print_table(("what", "value"), rows)       an aligned table; cells are text
+    note("3 events were lost")                 a line on stderr
+    with working("replaying churn"): ...       a spinner on stderr, on a terminal only
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else.")
+]
+"""The type of every command's `as_json` parameter."""
+
+_PIPE_COLUMNS: Final = 400
+"""Width of tables that do not go to a terminal: wide enough that no cell is wrapped or cut."""
+
+
+def print_text(text: str) -> None:
+    """Print text on stdout, and end quietly when nobody reads it any more (`| head`)."""
+    try:
+        sys.stdout.write(text.rstrip("\n") + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python would complain again at exit when it flushes; there is nobody left to complain to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from None
+
+
+def print_json(document: Mapping[str, object]) -> None:
+    """Print one JSON document.
+
+    Raises
+    ------
+    ValueError
+        A number is NaN or infinite.  A ratio that has no value is None, with a reason beside it.
+    """
+    print_text(json.dumps(document, sort_keys=True, indent=2, allow_nan=False, default=_plain))
+
+
+def print_table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    title: str | None = None,
+    right: Sequence[str] = (),
+) -> None:
+    """Print an aligned table; the columns named in `right` are aligned to the right."""
+    # Rich takes a tenth of a second to import, which `--json` and `--help` need not wait for.
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE, title=title, title_justify="left", pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    paper = io.StringIO()
+    width = None if sys.stdout.isatty() else _PIPE_COLUMNS
+    Console(file=paper, width=width, force_terminal=False).print(table)
+    lines = (line.rstrip() for line in paper.getvalue().splitlines())
+    print_text("\n".join(lines).strip("\n"))
+
+
+def note(text: str) -> None:
+    """Say something on stderr."""
+    with contextlib.suppress(BrokenPipeError):
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+
+@contextlib.contextmanager
+def working(text: str) -> Iterator[None]:
+    """Show on a terminal that something is going on; show nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(text):
+        yield
+
+
+def _plain(value: object) -> object:
+    """Turn what JSON does not know into what it does: NumPy, pydantic, paths, dataclasses."""
+    for method in ("tolist", "model_dump"):
+        if hasattr(value, method):
+            return getattr(value, method)()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    message = f"JSON has no form for a {type(value).__name__}"
+    raise TypeError(message)

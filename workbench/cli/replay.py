@@ -1,0 +1,130 @@
+"""Replay a trace, as captured or with other settings."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from workbench.cli.app import command_app
+from workbench.cli.output import JsonOption, note, print_json, print_table, print_text, working
+from workbench.errors import LostEventsError, UsageError
+
+if TYPE_CHECKING:
+    from workbench.replay import Replay
+
+app = command_app()
+
+RESULT_NAME = "result.json"
+"""The file that marks a folder as a result, which may be replaced by the next one."""
+
+
+@app.command()
+def replay(
+    path: Annotated[Path, typer.Argument(metavar="TRACE", help="A trace folder.")],
+    *,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Change a setting; may be repeated."),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="Settings as TOML.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="DIR", help="Write result, ledger and chart there."),
+    ] = None,
+    allow_lost: Annotated[
+        bool, typer.Option("--allow-lost", help="Exit with 0 although events were lost.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Replay a trace, as captured or with other settings, and print every metric.
+
+    Example: workbench replay traces/churn-on.trace --set guest.poison_val=0xaaaaaaaa
+    """
+    from workbench.measure import refused_document, result_document
+    from workbench.replay import UnanswerableError, read_settings
+    from workbench.replay import replay as run_replay
+    from workbench.trace import read_trace
+
+    trace = read_trace(path)
+    settings = read_settings(assignments or [], config)
+    if output is not None:
+        check_output(output)
+    try:
+        with working(f"replaying {trace.name}"):
+            run = run_replay(trace, settings=settings)
+    except UnanswerableError as refusal:
+        if as_json:
+            print_json(refused_document(trace, refusal, settings))
+        raise
+    document = result_document(run)
+    if output is not None:
+        write_result(run, document, output)
+    if as_json:
+        print_json(document)
+    else:
+        _print(run, document)
+        if output is not None:
+            print_text(f"\nresult, ledger and chart: {output}")
+    lost_events = trace.manifest.lost_events
+    if lost_events and not allow_lost:
+        raise LostEventsError(
+            f"{path}: {lost_events:,} events were lost in the capture, so this replay is not "
+            "exact; pass --allow-lost to accept that"
+        )
+
+
+def _print(run: Replay, document: dict[str, Any]) -> None:
+    """Print the metrics; counters that stayed 0 are left out."""
+    from workbench.measure import BY_NAME, Aggregate, metric_text
+
+    print_text(f"{run.trace.name}, {run.settings.label}")
+    for remark in run.identifiable.notes:
+        note(remark)
+    rows = [
+        (name, metric_text(entry))
+        for name, entry in document["metrics"].items()
+        if entry["value"] != 0 or BY_NAME[name].aggregate is not Aggregate.COUNT
+    ]
+    print_table(("metric", "value"), rows, right=("value",))
+
+
+def check_output(folder: Path) -> None:
+    """Refuse to replace anything but an earlier result.
+
+    Raises
+    ------
+    UsageError
+        There is something else at `folder`.
+    """
+    is_result = (folder / RESULT_NAME).is_file()
+    is_empty = folder.is_dir() and not any(folder.iterdir())
+    if folder.exists() and not is_result and not is_empty:
+        raise UsageError(f"{folder}: exists and is no result of a replay; name another folder")
+
+
+def write_result(run: Replay, document: dict[str, Any], folder: Path) -> None:
+    """Write a result's folder in one step: a reader sees all of it or nothing."""
+    import shutil
+    import tempfile
+
+    from workbench import plot
+    from workbench.measure import write_ledger
+
+    folder = folder.absolute()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as made:
+        fresh = Path(made) / "result"
+        fresh.mkdir()
+        text = json.dumps(document, sort_keys=True, indent=2, allow_nan=False)
+        (fresh / RESULT_NAME).write_text(f"{text}\n", encoding="utf-8")
+        write_ledger(run, fresh / "ledger.parquet")
+        plot.save(plot.resident_memory(run), fresh / "resident_memory.png")
+        if folder.exists():
+            # The old result goes to the temporary folder, and with it.
+            shutil.move(folder, Path(made) / "old")
+        fresh.rename(folder)
