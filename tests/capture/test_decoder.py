@@ -146,7 +146,7 @@ def test_batches_do_not_matter() -> None:
 
 
 def test_a_frame_that_goes_to_swap_is_named_by_its_page() -> None:
-    """A huge page leaves whole; after a partial discard, page by page; others' frames not at all."""
+    """A huge page leaves whole, after a partial discard page by page; others' frames not at all."""
     discarded = (Source.DISCARD, PAGE_BYTES, {"length": PAGE_BYTES, "block": 0})
     made = decoder()
     made.feed(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tests.naive.naive_frames import NaiveFrames
 
+from tests.naive.naive_frames import NaiveFrames
 from workbench.capture.frames import FrameTable
 from workbench.units import PAGE_BYTES
 

@@ -44,6 +44,16 @@ def rows(trace: Trace, kind: Kind, *names: str) -> list[tuple[int, ...]]:
     return list(zip(*(events[name][chosen].tolist() for name in names), strict=True))
 
 
+def wait_for_segments(folder: Path, count: int = 2) -> None:
+    """Wait until the capture has written more segments of samples: one a second."""
+    table = folder / "samples"
+    wanted = count + len(list(table.glob("*.parquet")))
+    deadline = time.monotonic() + 30
+    while len(list(table.glob("*.parquet"))) < wanted:
+        assert time.monotonic() < deadline, "the capture writes nothing"
+        time.sleep(0.05)
+
+
 def test_every_range_of_23_elements_is_recorded_with_its_discard(tmp_path: Path) -> None:
     """Ranges arrive before the device decides, discards after, with the element's number."""
     expected = [
@@ -130,7 +140,7 @@ def test_a_capture_that_begins_mid_life_starts_from_what_is_there(tmp_path: Path
         with Capture([Target(pid=process.pid)], tmp_path / "x.trace", Origin(command="test")):
             device.write_config(12, 0)
             device.report([(FIRST, HUGE_PAGE_BYTES), (FIRST + HUGE_PAGE_BYTES, PAGE_BYTES)])
-            time.sleep(0.5)  # Long enough for samples; nothing is waited for.
+            wait_for_segments(tmp_path / "x.trace")
     trace = read_trace(tmp_path / "x.trace")
     machine = trace.manifest.virtual_machines[0]
     error = replay(trace).model_error["resident_bytes"]
@@ -157,7 +167,7 @@ def test_the_host_model_knows_when_a_touch_brings_a_huge_page(tmp_path: Path, or
         device.fill(FIRST, PAGE_BYTES)
         device.report(parts)
         device.fill(FIRST + PAGE_BYTES, PAGE_BYTES)
-        time.sleep(0.5)  # Long enough for samples; nothing is waited for.
+        wait_for_segments(tmp_path / "x.trace")
     trace = read_trace(tmp_path / "x.trace")
     run = replay(trace)
 
@@ -170,28 +180,16 @@ def capture_command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "workbench", "capture", *arguments]
 
 
-def wait_for_segment(folder: Path) -> None:
-    """Wait until the capture has written its first segment behind the empty one."""
-    deadline = time.monotonic() + 30
-    while len(list((folder / "samples").glob("*.parquet"))) < 3:
-        assert time.monotonic() < deadline, "the capture writes nothing"
-        time.sleep(0.05)
-
-
 def test_a_killed_capture_leaves_all_but_its_last_second(tmp_path: Path) -> None:
     """SIGKILL in mid-capture: the trace is readable, and says that it was cut off."""
     with halted_machine(tmp_path) as (process, device):
         device.set_up(FEATURES)
         output = tmp_path / "x.trace"
         capture = subprocess.Popen(capture_command("--pid", str(process.pid), "-o", str(output)))
-        wait_for_segment(output)
+        wait_for_segments(output)
         device.fill(FIRST, MIB)
         device.report([(FIRST, PAGE_BYTES)])
-        seen = len(list((output / "events").glob("*.parquet")))
-        deadline = time.monotonic() + 20
-        while len(list((output / "events").glob("*.parquet"))) == seen:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_for_segments(output)
         capture.send_signal(signal.SIGKILL)
         capture.wait()
     trace = read_trace(output)
@@ -210,14 +208,14 @@ def test_a_guest_that_ends_in_mid_capture_is_one_sentence(tmp_path: Path) -> Non
             stderr=subprocess.PIPE,
             text=True,
         )
-        wait_for_segment(output)
+        wait_for_segments(output)
         device.report([(FIRST, PAGE_BYTES)])
         process.kill()
         _, said = capture.communicate(timeout=30)
     trace = read_trace(output)
 
     assert capture.returncode == 4
-    assert f"workbench: the QEMU with pid {process.pid} ended after" in said
+    assert f"workbench: the QEMU with pid {process.pid} ended before the capture did" in said
     assert trace.manifest.complete
     assert len(rows(trace, Kind.REPORT, "element")) == 1
 
@@ -231,7 +229,7 @@ def test_ctrl_c_ends_a_capture_cleanly(tmp_path: Path) -> None:
             stdout=subprocess.PIPE,
             text=True,
         )
-        wait_for_segment(output)
+        wait_for_segments(output)
         capture.send_signal(signal.SIGINT)
         document, _ = capture.communicate(timeout=30)
         assert process.poll() is None

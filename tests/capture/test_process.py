@@ -168,6 +168,19 @@ def test_secrets_do_not_reach_a_manifest() -> None:
     assert "format=raw" in kept
 
 
+def test_folders_do_not_reach_a_manifest() -> None:
+    """The name of a file stays, the folders of the machine it lies on go."""
+    arguments = (
+        *("/usr/bin/qemu-system-x86_64", "-kernel", "/var/lib/acme/vmlinuz"),
+        *("-qmp", "unix:/run/acme/qmp,server=on", "-drive", "file=/srv/a/disk.img,format=raw"),
+    )
+
+    assert without_secrets(arguments) == (
+        *("qemu-system-x86_64", "-kernel", "vmlinuz"),
+        *("-qmp", "unix:qmp,server=on", "-drive", "file=disk.img,format=raw"),
+    )
+
+
 def test_we_are_no_qemu() -> None:
     """Only QEMU's system emulators are listed."""
     assert os.getpid() not in running_qemus()

@@ -23,9 +23,7 @@ class NaiveFrames:
     def forget_huge(self, number):
         """All of a huge page is gone."""
         self.pages = {
-            frame: held
-            for frame, held in self.pages.items()
-            if number is None or held[1] != number
+            frame: held for frame, held in self.pages.items() if number is None or held[1] != number
         }
 
     def put(self, frame, is_huge, page):

@@ -161,9 +161,16 @@ def running_qemus() -> list[int]:
 _SECRET = re.compile(r"(password|passwd|secret|key|token|data)[^=,]*=[^,]*", re.IGNORECASE)
 
 
+_FOLDERS = re.compile(r"(?<![\w.])/(?:[^/,=:\s]+/)*(?=[^/,=:\s]+)")
+
+
 def without_secrets(arguments: tuple[str, ...]) -> tuple[str, ...]:
-    """Drop what a command line may hold that is not for others to read."""
-    return tuple(_SECRET.sub(r"\1=(removed)", argument) for argument in arguments)
+    """Drop what a command line may hold that is not for others to read.
+
+    Passwords and keys go, and so do the folders of files: they name users and customers, and say
+    nothing of the guest.
+    """
+    return tuple(_FOLDERS.sub("", _SECRET.sub(r"\1=(removed)", text)) for text in arguments)
 
 
 def _arguments(pid: int) -> tuple[str, ...]:

@@ -83,8 +83,8 @@ class Capture:
         self._guest_samples: list[tuple[int, ...]] = []
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
         self._failure: BaseException | None = None
+        self._stop_ns = 0
         self.exited_pid: int | None = None
-        self.event_count = 0
 
     def __enter__(self) -> Self:
         """Attach the probes, read the state of the guests, and start recording.
@@ -95,7 +95,7 @@ class Capture:
             This host cannot capture, or a target is not a guest that can be captured.
         """
         with contextlib.ExitStack() as resources:
-            _require_privileges()
+            require_privileges()
             resources.enter_context(mounted_tracefs())
             self._qemus = tuple(inspect_qemu(target.pid) for target in self._targets)
             self._pidfds = {os.pidfd_open(qemu.pid): qemu.pid for qemu in self._qemus}
@@ -115,7 +115,7 @@ class Capture:
             self._stop_ns = time.monotonic_ns()
             self._stop.set()
             self._thread.join()
-            self._flush(complete=True)
+            self._finish()
         if self._failure is not None and exception[0] is None:
             raise self._failure
 
@@ -135,11 +135,6 @@ class Capture:
         with self._lock:
             self._guest_samples.append((time_ns, guest_time_ns, vm, *free_blocks))
 
-    @property
-    def lost_events(self) -> int:
-        """Events lost so far, over all probes."""
-        return sum(sum(probe.lost.values()) for probe in self._probes.facts())
-
     def _begin(self) -> None:
         """Let the probes see the guests, then read the state: an event during the read wins."""
         self._start_ns = time.monotonic_ns()
@@ -152,10 +147,11 @@ class Capture:
         self._decoder = Decoder(guests, frames)
         self._sampler = Sampler(self._qemus)
         self._waiting = np.zeros(0, RAW_DTYPE)
-        self._writer = TraceWriter(self._output, self._manifest(complete=False))
         for qemu in self._qemus:
             self._probes.admit(qemu)
-        self._writer.append("state", read_state(self._qemus, frames))
+        state = read_state(self._qemus, frames)
+        self._writer = TraceWriter(self._output, self._manifest(self._start_ns))
+        self._writer.append("state", state)
 
     def _run(self) -> None:
         next_sample_ns = next_segment_ns = time.monotonic_ns()
@@ -167,7 +163,8 @@ class Capture:
                     self._sampler.sample()
                     next_sample_ns = max(next_sample_ns + _SAMPLE_INTERVAL_NS, now_ns)
                 if now_ns >= next_segment_ns:
-                    self._flush(complete=False)
+                    self._write_segment()
+                    self._writer.write_manifest(self._manifest(now_ns))
                     next_segment_ns = now_ns + _SEGMENT_INTERVAL_NS
                 if self._exited():
                     return
@@ -189,31 +186,29 @@ class Capture:
         batch = np.concatenate([self._waiting, self._probes.read()])
         batch = batch[np.argsort(batch["time_ns"], kind="stable")]
         ready = int(np.searchsorted(batch["time_ns"], until_ns, side="right"))
+        self._waiting = batch[ready:]
         self._decoder.feed(batch[:ready])
         self._decoder.finish_faults(until_ns - FAULT_PATIENCE_NS)
-        self._waiting = batch[ready:]
 
-    def _flush(self, *, complete: bool) -> None:
-        """Write a segment of every table, and the manifest with the losses so far."""
-        if complete:
-            self._drain(self._stop_ns)
-            self._decoder.finish_faults(self._stop_ns + 1)
-        events = self._decoder.take_columns()
-        self.event_count += len(events["kind"])
-        self._writer.append("events", events)
+    def _finish(self) -> None:
+        """Write the last segment, join them all, and write the final manifest."""
+        self._drain(self._stop_ns)
+        self._decoder.finish_faults(self._stop_ns + 1)
+        self._write_segment()
+        self._writer.close(self._manifest(self._stop_ns, complete=self._failure is None))
+
+    def _write_segment(self) -> None:
+        """Write what has come in since the last segment."""
+        self._writer.append("events", self._decoder.take_columns())
         self._writer.append("samples", self._sampler.take_columns())
         with self._lock:
             markers, self._markers = self._markers, []
             guest_samples, self._guest_samples = self._guest_samples, []
         self._writer.append("events", _marker_columns(markers))
         self._writer.append("guest_samples", _guest_sample_columns(guest_samples))
-        manifest = self._manifest(complete=complete)
-        if complete:
-            self._writer.close(manifest)
-        else:
-            self._writer.write_manifest(manifest)
 
-    def _manifest(self, *, complete: bool) -> Manifest:
+    def _manifest(self, now_ns: int, *, complete: bool = False) -> Manifest:
+        """What is known so far, losses included."""
         return Manifest(
             tool_version=__version__,
             command=self._origin.command,
@@ -221,7 +216,7 @@ class Capture:
             scenario_text=self._origin.scenario_text,
             created=self._created,
             start_time_ns=self._start_ns,
-            duration_ns=(self._stop_ns if complete else time.monotonic_ns()) - self._start_ns,
+            duration_ns=now_ns - self._start_ns,
             complete=complete,
             mid_life=self._origin.mid_life,
             host=self._host,
@@ -267,7 +262,14 @@ def low_memory_bytes(qemu: Qemu) -> int:
     return shortened if size >= longest else size
 
 
-def _require_privileges() -> None:
+def require_privileges() -> None:
+    """Refuse a process that may not load probes, and tell bcc where the headers are.
+
+    Raises
+    ------
+    HostError
+        It may not, or there are no kernel headers.
+    """
     if not may_use_bpf():
         message = "capturing needs root (CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN); run it with sudo"
         raise HostError(message)

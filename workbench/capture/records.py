@@ -41,8 +41,7 @@ class Loss(enum.IntEnum):
     NO_CALL = 1
     UNREADABLE = 2
     UNKNOWN_LAYOUT = 3
-    TOO_MANY_RANGES = 4
-    MAP_FULL = 5
+    MAP_FULL = 4
 
 
 RAW_COLUMNS: Final = (

@@ -12,7 +12,7 @@ import typer
 
 from workbench.cli.app import command_app
 from workbench.cli.durations import parse_seconds
-from workbench.cli.output import JsonOption, note, working
+from workbench.cli.output import AllowLostOption, JsonOption, note, working
 from workbench.errors import HostError, UsageError
 
 if TYPE_CHECKING:
@@ -42,16 +42,14 @@ def capture(
     duration: Annotated[
         str | None, typer.Option(metavar="TIME", help="Stop after this long, for example 60s.")
     ] = None,
-    allow_lost: Annotated[
-        bool, typer.Option("--allow-lost", help="Exit with 0 although events were lost.")
-    ] = False,
+    allow_lost: AllowLostOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Record running guests with eBPF until Ctrl-C, the guest's end, or for a while.
 
     Example: workbench capture --pid 4711 --duration 60s -o morning.trace
     """
-    from workbench.capture.recorder import Capture, Origin, Target
+    from workbench.capture.recorder import Capture, Origin, Target, require_privileges
     from workbench.cli.made_trace import (
         hand_over,
         refuse_existing,
@@ -61,6 +59,7 @@ def capture(
 
     seconds = None if duration is None else parse_seconds(duration)
     targets = [Target(pid=pid) for pid in _chosen_pids(pids or [], name=name, every=every)]
+    require_privileges()
     refuse_existing(output)
     stopped = _stop_on_signals()
     with Capture(targets, output, Origin(command=this_command())) as recording:

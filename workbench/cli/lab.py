@@ -9,11 +9,33 @@ import typer
 
 from workbench.cli.app import command_app
 from workbench.cli.durations import parse_seconds
-from workbench.cli.output import JsonOption, note, print_json, print_text
+from workbench.cli.output import AllowLostOption, JsonOption, note, print_json, print_text
 
 app = command_app()
 
 Switch = Literal["on", "off"]
+
+Order = Annotated[
+    int | None, typer.Option(metavar="K", help="Reporting order, set in the running guest.")
+]
+Poison = Annotated[
+    str, typer.Option(metavar="none|init_on_free|VALUE", help="What the guest does and says.")
+]
+MemoryLimit = Annotated[
+    str | None, typer.Option(metavar="SIZE", help="Limit of a memory cgroup around them all.")
+]
+SwapSize = Annotated[
+    str | None, typer.Option(metavar="SIZE", help="A compressed swap device for this run.")
+]
+MigrateAt = Annotated[
+    str | None, typer.Option(metavar="STEP", help="Migrate (to nowhere) at a step or mark.")
+]
+AttachAfter = Annotated[
+    str | None, typer.Option(metavar="STEP", help="Begin the capture at a step or mark.")
+]
+Settle = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Wait this long after the last step.")
+]
 
 
 @app.callback()
@@ -38,44 +60,24 @@ def scenarios(*, as_json: JsonOption = False) -> None:
 
 @app.command()
 def run(
-    scenario: Annotated[
-        str, typer.Argument(metavar="SCENARIO", help="A bundled scenario's name, or a file.")
-    ],
+    scenario: Annotated[str, typer.Argument(metavar="SCENARIO", help="A name, or a file.")],
     *,
-    output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="DIR", help="The trace folder to make.")
-    ],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The trace.")],
     reporting: Annotated[Switch, typer.Option(help="Free page reporting.")] = "on",
-    order: Annotated[
-        int | None, typer.Option(metavar="K", help="Reporting order, set in the running guest.")
-    ] = None,
+    order: Order = None,
     page_poison: Annotated[Switch, typer.Option(help="The device's property.")] = "on",
-    poison: Annotated[
-        str, typer.Option(metavar="none|init_on_free|VALUE", help="What the guest does and says.")
-    ] = "none",
+    poison: Poison = "none",
     hint: Annotated[bool, typer.Option("--hint", help="Offer free page hinting.")] = False,
     memory: Annotated[str, typer.Option(metavar="SIZE", help="Memory of a guest.")] = "512M",
     vcpus: Annotated[int, typer.Option(metavar="N", help="Processors of a guest.")] = 1,
     guests: Annotated[int, typer.Option(metavar="N", help="How many run at once.")] = 1,
-    memory_limit: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Limit of a memory cgroup around them all.")
-    ] = None,
-    swap: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="A compressed swap device for this run.")
-    ] = None,
-    migrate_at: Annotated[
-        str | None, typer.Option(metavar="STEP", help="Migrate (to nowhere) at a step or mark.")
-    ] = None,
-    attach_after: Annotated[
-        str | None, typer.Option(metavar="STEP", help="Begin the capture at a step or mark.")
-    ] = None,
+    memory_limit: MemoryLimit = None,
+    swap: SwapSize = None,
+    migrate_at: MigrateAt = None,
+    attach_after: AttachAfter = None,
     accelerator: Annotated[Literal["tcg", "kvm", "auto"], typer.Option(help="How to run.")] = "tcg",
-    settle: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Wait this long after the last step.")
-    ] = None,
-    allow_lost: Annotated[
-        bool, typer.Option("--allow-lost", help="Exit with 0 although events were lost.")
-    ] = False,
+    settle: Settle = None,
+    allow_lost: AllowLostOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Boot guests, let them perform a scenario, and capture them from start to end.

@@ -31,6 +31,11 @@ JsonOption = Annotated[
 ]
 """The type of every command's `as_json` parameter."""
 
+AllowLostOption = Annotated[
+    bool, typer.Option("--allow-lost", help="Exit with 0 although events were lost.")
+]
+"""The type of the `allow_lost` parameter of every command that can meet losses."""
+
 _PIPE_COLUMNS: Final = 400
 """Width of tables that do not go to a terminal: wide enough that no cell is wrapped or cut."""
 

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from workbench.cli.app import command_app
-from workbench.cli.output import JsonOption, note, print_json, print_table, print_text, working
+from workbench.cli.output import (
+    AllowLostOption,
+    JsonOption,
+    note,
+    print_json,
+    print_table,
+    print_text,
+    working,
+)
 from workbench.errors import LostEventsError, UsageError
 
 if TYPE_CHECKING:
@@ -36,9 +44,7 @@ def replay(
         Path | None,
         typer.Option("-o", "--output", metavar="DIR", help="Write result, ledger and chart there."),
     ] = None,
-    allow_lost: Annotated[
-        bool, typer.Option("--allow-lost", help="Exit with 0 although events were lost.")
-    ] = False,
+    allow_lost: AllowLostOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Replay a trace, as captured or with other settings, and print every metric.

@@ -12,8 +12,6 @@ struct block {
 struct guest {
     u32 reporting_queue;
     u32 hint_queue;
-    u32 block_count;
-    u32 padding;
     struct block blocks[GUEST_BLOCKS];
 };
 

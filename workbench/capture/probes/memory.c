@@ -7,21 +7,21 @@
 
 #define MOVABLE 1  // Linux include/linux/mmzone.h, MIGRATE_MOVABLE: user pages, never page tables.
 #define SWAP_ENTRIES 2  // Linux include/linux/mm_types_task.h, MM_SWAPENTS.
-#define MEMBERS 4
 
 struct counter {
     u32 mm_id;
     u32 member;
 };
 
-BPF_HASH(open_faults, u64, u64, 16384);
+BPF_HASH(open_faults, u64, u8, 16384);
 BPF_HASH(reclaiming_threads, u64, u8, 16384);
 BPF_HASH(processes_of_mm, u32, u32, 1024);
 BPF_HASH(counters, struct counter, s64, 4096);
 
 static __always_inline void open_fault(u32 source, u64 address, u64 error_code) {
     u64 thread = bpf_get_current_pid_tgid();
-    if (open_faults.update(&thread, &address))
+    u8 yes = 1;
+    if (open_faults.update(&thread, &yes))
         count_lost(source, LOSS_MAP_FULL);
     emit(source, bpf_ktime_get_ns(), address, 0, error_code);
 }

@@ -1,7 +1,7 @@
 // Pages that the host writes to swap, by frame.
 //
-// -D settings: RING_PAGES, and SWAPPED_FRAME_OFFSET, where the running kernel's trace point has the frame
-// (its name and fields changed with folios; it is attached by whichever name the kernel has).
+// -D settings: RING_PAGES, and SWAPPED_FRAME_OFFSET, where the running kernel's trace point has the
+// frame (its name changed with folios; it is attached by whichever name the kernel has).
 
 int on_swap_out(char *ctx) {
     u64 frame = *(u64 *)(ctx + SWAPPED_FRAME_OFFSET);

@@ -1,0 +1,94 @@
+"""The whole path on a real guest: boot, capture, replay, compare.
+
+CI runs this with WORKBENCH_REQUIRE=live, so that a host that cannot do it fails instead of skips.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from workbench.capture.recorder import Capture
+from workbench.lab import LabSettings, load_scenario, random_scenario, run_lab
+from workbench.replay import Guest, replay
+from workbench.schema import Feature, Kind
+from workbench.trace import Trace, read_trace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.live
+
+SEED_VARIABLE = "WORKBENCH_SEED"
+"""Set it to the number that a failed run names, to run the same scenario again."""
+
+POISON = 0xAAAAAAAA
+
+
+def capture(path: Path, settings: LabSettings) -> Trace:
+    """Run a guest of the lab and read what was captured."""
+    said: list[str] = []
+    run_lab(settings, path, capture=Capture, command="a test", progress=said.append)
+    return read_trace(path)
+
+
+def count(trace: Trace, kind: Kind) -> int:
+    """How many events of a kind a trace has."""
+    return int(np.count_nonzero(trace.columns("events")["kind"] == kind))
+
+
+def features(trace: Trace) -> int:
+    """The features in force when the driver was last ready."""
+    events = trace.columns("events")
+    return int(events["status"][events["kind"] == Kind.FEATURES][-1])
+
+
+def test_a_scenario_nobody_has_seen_is_replayed_to_the_page(tmp_path: Path) -> None:
+    """A new scenario at every run: exact at the last quiet sample, 0.5 % of the peak on average."""
+    seed = int(os.environ.get(SEED_VARIABLE) or secrets.randbits(32))
+    again = f"to run it again: {SEED_VARIABLE}={seed}"
+    trace = capture(tmp_path / "x.trace", LabSettings(scenario=random_scenario(seed)))
+    run = replay(trace)
+    error = run.model_error["resident_bytes"]
+
+    assert trace.manifest.lost_events == 0, again
+    assert run.model_error["quiet_samples"] > 0, again
+    assert error["final_pages"] == 0, again
+    assert error["mean"] < 0.005, again
+    assert run.events["as_captured"]["differing_decisions"] == 0, again
+    assert run.events["discarded"] == count(trace, Kind.DISCARD) > 0, again
+
+
+def test_an_init_on_free_guest_gives_everything_back(tmp_path: Path) -> None:
+    """It negotiates PAGE_POISON with the value 0, and every reported range is discarded."""
+    settings = LabSettings(scenario=load_scenario("quick"), poison="init_on_free")
+    trace = capture(tmp_path / "x.trace", settings)
+    run = replay(trace)
+
+    assert features(trace) >> Feature.PAGE_POISON & 1
+    assert run.events["discarded"] == run.events["ranges"] == count(trace, Kind.DISCARD) > 0
+    assert run.model_error["resident_bytes"]["final_pages"] == 0
+
+
+def test_a_poison_value_stops_every_discard(tmp_path: Path) -> None:
+    """The guest goes on reporting; QEMU discards nothing, and the replay knows why."""
+    settings = LabSettings(scenario=load_scenario("quick"), poison=POISON)
+    trace = capture(tmp_path / "x.trace", settings)
+    run = replay(trace)
+
+    assert count(trace, Kind.DISCARD) == 0
+    assert run.events["skipped"]["poisoned"] == run.events["ranges"] > 0
+    assert run.model_error["resident_bytes"]["final_pages"] == 0
+
+
+def test_a_poison_value_asked_for_does_what_a_poison_value_does(tmp_path: Path) -> None:
+    """What-if on a guest that gave memory back: nothing is discarded, every range says poisoned."""
+    trace = capture(tmp_path / "x.trace", LabSettings(scenario=load_scenario("quick")))
+    run = replay(trace, guest=Guest(poison_val=POISON))
+
+    assert run.events["discarded"] == 0
+    assert run.events["skipped"]["poisoned"] == run.events["ranges"] == count(trace, Kind.REPORT)

@@ -1,0 +1,194 @@
+"""What a lab run is made of, checked before anything starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from workbench.errors import UsageError
+from workbench.units import GIB, MIB, PAGE_BYTES, format_bytes
+
+if TYPE_CHECKING:
+    from workbench.lab.scenario import Scenario
+
+Accelerator = Literal["tcg", "kvm", "auto"]
+
+MEMORY_MIN_BYTES: Final = 96 * MIB
+"""Debian's 6.1 cloud kernel with this initramfs boots in 96 MiB, and not in 64 (measured)."""
+
+ORDER_MAX: Final = 10
+"""The largest free block is of order 10, 4 MiB (Linux 6.1 include/linux/mmzone.h, MAX_ORDER)."""
+
+ORDER_DEFAULT: Final = 9
+"""pageblock_order on x86-64 (Linux 6.1 mm/page_reporting.c, page_reporting_register())."""
+
+VCPUS_MAX: Final = 16
+GUESTS_MAX: Final = 16
+"""More of either than this would only wait for the host's processors."""
+
+SETTLE_DEFAULT_S: Final = 10.0
+"""The guest gives back 512 MiB in at most three passes 2 s apart, at any order (live-facts 1)."""
+
+QUIET_S: Final = 3.0
+"""The end of the settle time, when not even the sampler runs: one reporting delay and a bit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabSettings:
+    """One lab run.
+
+    Parameters
+    ----------
+    scenario
+        What each guest does.
+    memory_bytes, vcpu_count, guest_count
+        Size and number of the guests; all run the same scenario at the same time.
+    reporting, page_poison, free_page_hint
+        Properties of the balloon device.
+    reporting_order
+        Written to the running guest; None leaves what the kernel chose.
+    poison
+        "none"; "init_on_free" (the guest then sets poison_val 0); or a poison_val, which is
+        written to the device from within the guest.
+    migrate_at
+        Step, or mark, at whose beginning a migration into nowhere starts.
+    attach_after
+        Step, or mark, after which the guests wait until the capture has attached to them; None
+        captures their whole lives.
+    accelerator
+        "tcg" emulates; "kvm" needs a host where a guest really boots under it; "auto" finds out.
+    memory_limit_bytes, zram_bytes
+        Limit of the memory cgroup that holds all guests; size of a swap device made for this run.
+    settle_s
+        Time after the last step for the guest's reports to end.
+    """
+
+    scenario: Scenario
+    memory_bytes: int = 512 * MIB
+    vcpu_count: int = 1
+    guest_count: int = 1
+    reporting: bool = True
+    reporting_order: int | None = None
+    page_poison: bool = True
+    poison: str | int = "none"
+    free_page_hint: bool = False
+    migrate_at: str | None = None
+    attach_after: str | None = None
+    accelerator: Accelerator = "tcg"
+    memory_limit_bytes: int | None = None
+    zram_bytes: int | None = None
+    settle_s: float = SETTLE_DEFAULT_S
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work."""
+        self._check_ranges()
+        self._check_combinations()
+        for place in (self.migrate_at, self.attach_after):
+            if place is not None:
+                self.scenario.step_number(place)
+
+    def _check_ranges(self) -> None:
+        _require(
+            self.memory_bytes >= MEMORY_MIN_BYTES and self.memory_bytes % (2 * MIB) == 0,
+            f"guest memory of {format_bytes(self.memory_bytes)}: it must be a multiple of 2 MiB, "
+            f"and at least {format_bytes(MEMORY_MIN_BYTES)}",
+        )
+        _require(
+            self.memory_bytes <= 3 * GIB,
+            "guest memory above 3 GiB: the machine type of the lab would split it in two, which "
+            "these scenarios do not need",
+        )
+        _require(
+            1 <= self.vcpu_count <= VCPUS_MAX, f"{self.vcpu_count} vCPUs: choose 1 to {VCPUS_MAX}"
+        )
+        _require(
+            1 <= self.guest_count <= GUESTS_MAX,
+            f"{self.guest_count} guests: choose 1 to {GUESTS_MAX}",
+        )
+        _require(
+            self.reporting_order is None or 0 <= self.reporting_order <= ORDER_MAX,
+            f"reporting order {self.reporting_order}: choose 0 (4 KiB) to {ORDER_MAX} (4 MiB)",
+        )
+        _require(
+            self.settle_s >= QUIET_S, f"settle time {self.settle_s} s: choose {QUIET_S} s or more"
+        )
+        _require(
+            self.accelerator in ("tcg", "kvm", "auto"),
+            f"accelerator {self.accelerator!r}: choose tcg, kvm or auto",
+        )
+        limit_bytes = self.memory_limit_bytes
+        _require(
+            limit_bytes is None or (limit_bytes > 0 and limit_bytes % PAGE_BYTES == 0),
+            f"memory limit {limit_bytes} bytes: choose a multiple of 4 KiB",
+        )
+        _require(
+            self.zram_bytes is None or self.zram_bytes >= MIB,
+            f"zram of {self.zram_bytes} bytes: choose at least 1 MiB",
+        )
+
+    def _check_combinations(self) -> None:
+        room_bytes = room_for_files_bytes(self.memory_bytes)
+        _require(
+            self.scenario.peak_bytes <= room_bytes,
+            f"scenario {self.scenario.name} holds up to {format_bytes(self.scenario.peak_bytes)}, "
+            f"and a guest of {format_bytes(self.memory_bytes)} has room for "
+            f"{format_bytes(room_bytes)}: give it more memory",
+        )
+        if isinstance(self.poison, str):
+            _require(
+                self.poison in ("none", "init_on_free"),
+                f"poison {self.poison!r}: choose none, init_on_free or a value such as 0xaaaaaaaa",
+            )
+        else:
+            _require(
+                0 <= self.poison < 1 << 32, f"poison value {self.poison:#x}: it has 32 bits at most"
+            )
+            _require(
+                self.page_poison,
+                "a poison value needs the device property page-poison: without it the device "
+                "ignores the value",
+            )
+
+    @property
+    def init_on_free(self) -> bool:
+        """Whether the guest clears memory it frees.  A poison value is only accepted if it does."""
+        return self.poison != "none"
+
+    @property
+    def poison_val(self) -> int | None:
+        """The value the guest writes to the device; None leaves what the driver wrote."""
+        return self.poison if isinstance(self.poison, int) else None
+
+
+def room_for_files_bytes(memory_bytes: int) -> int:
+    """How much a scenario may hold in a guest of this size.
+
+    The kernel and the initramfs take some 60 MiB at first, and 1/32 for page structs; the rest is
+    watermarks, and what the kernel keeps from user memory in its lowest zone.
+    Measured: exactly this much works with 128, 512, 1024, 2048 and 3072 MiB; 2 MiB less than what
+    is free after boot does not with 128, nor 25 MiB less with 1024, nor 37 with 2048.
+    """
+    return memory_bytes - memory_bytes // 16 - 80 * MIB
+
+
+def parse_poison(text: str) -> str | int:
+    """The `poison` setting from a command line: a word, or a number such as 0xaaaaaaaa.
+
+    Raises
+    ------
+    UsageError
+        It is neither.
+    """
+    if text in ("none", "init_on_free"):
+        return text
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise UsageError(
+            f"poison {text!r}: choose none, init_on_free or a value such as 0xaaaaaaaa"
+        ) from None
+
+
+def _require(holds: bool, otherwise: str) -> None:  # noqa: FBT001 - reads as a sentence
+    if not holds:
+        raise UsageError(otherwise)
