@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,7 +76,10 @@ def test_as_captured_the_replay_is_right(name: str, run_of: Callable[[str], Repl
         else:
             assert machine["resident_bytes"]["final_pages"] == 0
             assert machine["resident_bytes"]["mean"] < 0.005
-            assert set(run.events["as_captured"]["surprises"].values()) == {0}
+            # A fault can lose a race against another thread's on the same block, and comes again.
+            surprises = dict(run.events["as_captured"]["surprises"])
+            surprises.pop("nothing_allocated")
+            assert set(surprises.values()) == {0}
 
 
 @pytest.mark.parametrize("name", TRACES)
@@ -87,8 +91,9 @@ def test_without_samples_the_replay_is_the_same(
     shutil.rmtree(tmp_path / "x.trace/samples")
     run = replay(read_trace(tmp_path / "x.trace"))
 
-    for column, values in run_of(name).ledger._asdict().items():
-        assert np.array_equal(values, getattr(run.ledger, column)), column
+    for column in dataclasses.fields(run.ledger):
+        expected = getattr(run_of(name).ledger, column.name)
+        assert np.array_equal(expected, getattr(run.ledger, column.name)), column.name
     assert run.model_error["reason"]
 
 
@@ -107,11 +112,11 @@ def test_a_poison_value_keeps_every_page(name: str, run_of: Callable[[str], Repl
     ("name", "device", "guest", "reason"),
     [
         ("churn-off", Device(free_page_reporting=True), Guest(), "off"),
-        ("churn-on", Device(free_page_reporting=False), Guest(), "guest model"),
+        ("churn-on", Device(free_page_reporting=False), Guest(), "guest's allocator"),
         ("churn-on", Device(), Guest(reporting_order=0), "finer"),
         ("churn-on", Device(), Guest(reporting_delay_ns=1_000_000), "shorter"),
         ("churn-on", Device(), Guest(reporting_capacity=64), "larger"),
-        ("churn-poisoned", Device(), Guest(poison_val=0), "refaults were never captured"),
+        ("churn-poisoned", Device(), Guest(poison_val=0), "refaults .* were never captured"),
         ("churn-init-on-free", Device(page_poison=False), Guest(), "REPORTING"),
         ("pressure-on", Device(), Guest(poison_val=POISON), "swap"),
     ],

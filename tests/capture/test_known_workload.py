@@ -148,6 +148,8 @@ def test_a_capture_that_begins_mid_life_starts_from_what_is_there(tmp_path: Path
     assert machine.features is not None
     assert machine.features >> Feature.PAGE_POISON & 1
     assert machine.poison_val == 0x1234
+    assert (machine.name, machine.machine_type, machine.accelerator) == ("halted", "pc", "tcg")
+    assert machine.memory_bytes == RAM_STOP
     assert error["final_pages"] == 0
     assert error["peak_bytes"] > 2 * HUGE_PAGE_BYTES
 

@@ -133,8 +133,8 @@ def inspect_qemu(pid: int) -> Qemu:
         pid=pid,
         name=_name_from(options, pid),
         version=_version(path),
-        machine_type=options.get("machine", options.get("M", "default")).partition(",")[0],
-        accelerator=options.get("accel", "kvm" if "enable-kvm" in options else "tcg"),
+        machine_type=_machine(options).partition(",")[0].removeprefix("type="),
+        accelerator=_accelerator(options),
         arguments=without_secrets(arguments),
         memory_bytes=sum(block.facts.used_bytes for block in blocks),
         program=program,
@@ -156,6 +156,19 @@ def running_qemus() -> list[int]:
             if target.startswith("qemu-system"):
                 pids.append(int(folder.name))
     return sorted(pids)
+
+
+def _machine(options: dict[str, str]) -> str:
+    return options.get("machine") or options.get("M") or "default"
+
+
+def _accelerator(options: dict[str, str]) -> str:
+    """Which accelerator the options choose; TCG without any (QEMU 7.2 softmmu/vl.c)."""
+    if "enable-kvm" in options:
+        return "kvm"
+    in_machine = re.search(r"accel=(\w+)", _machine(options))
+    chosen = in_machine[1] if in_machine else "tcg"
+    return options.get("accel", chosen).partition(",")[0]
 
 
 _SECRET = re.compile(r"(password|passwd|secret|key|token|data)[^=,]*=[^,]*", re.IGNORECASE)

@@ -241,9 +241,9 @@ class _Parser:
 
     def _step(self, line: int, words: list[str]) -> Step:
         word, *arguments = words
-        form = _FORMS.get(word)
+        form = FORMS.get(word)
         if form is None:
-            known = (*_FORMS, "repeat")
+            known = (*FORMS, "repeat")
             raise self._error(
                 line,
                 f"unknown step {word!r}: the steps are {', '.join(known)}{_closest(word, known)}",
@@ -302,7 +302,7 @@ class _Parser:
         return InputError(f"{self._origin}:{line}: {problem}")
 
 
-_FORMS: Final[dict[str, tuple[str, ...]]] = {
+FORMS: Final[dict[str, tuple[str, ...]]] = {
     "take": ("name", "size", "fill"),
     "touch": ("name",),
     "rewrite": ("name", "fill"),

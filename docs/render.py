@@ -1,0 +1,122 @@
+# ruff: noqa: INP001 - a script beside the pages it writes, not a package.
+"""Write the tables of the documentation anew from the code they describe.
+
+python docs/render.py          rewrites what stands between `<!-- NAME -->` and `<!-- end -->`
+
+tests/test_docs.py checks that nothing would change.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workbench.cli.app import COMMANDS
+from workbench.measure import MEASURED_METRICS, METRICS
+from workbench.schema import KIND_MEANINGS, TABLES, FaultFlag, Feature, Kind, PageState
+from workbench.trace import manifest
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+ROOT = Path(__file__).resolve().parent.parent
+
+PAGES = ("README.md", "docs/trace-format.md", "docs/metrics.md")
+
+_BLOCK = re.compile(r"(<!-- ([a-z-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+
+def render(text: str) -> str:
+    """Give a page with its tables as the code has them now."""
+    tables = _tables()
+    return _BLOCK.sub(lambda match: f"{match[1]}{tables[match[2]]}\n{match[4]}", text)
+
+
+def _tables() -> dict[str, str]:
+    return {
+        "commands": _table(
+            ("command", "what it does"),
+            [(f"`workbench {name}`", entry.summary) for name, entry in COMMANDS.items()],
+        ),
+        "metrics": _metrics(METRICS),
+        "measured-metrics": _metrics(MEASURED_METRICS),
+        **{f"table-{name.replace('_', '-')}": _columns(name) for name in TABLES},
+        "kinds": _table(
+            ("kind", "code", "meaning"),
+            [(f"`{kind.name.lower()}`", str(kind.value), KIND_MEANINGS[kind]) for kind in Kind],
+        ),
+        "codes": _table(
+            ("what", "name", "code"),
+            [
+                (what, f"`{code.name.lower()}`", str(code.value))
+                for what, codes in (
+                    ("bit of a fault's status", FaultFlag),
+                    ("page_state", PageState),
+                    ("bit of the features", Feature),
+                )
+                for code in codes
+                if code.name
+            ],
+        ),
+        "manifest": _manifest(),
+    }
+
+
+def _columns(table_name: str) -> str:
+    table = TABLES[table_name]
+    rows = [
+        (f"`{column.name}`", column.dtype, column.unit, column.meaning) for column in table.columns
+    ]
+    return f"{table.meaning}\n\n{_table(('column', 'type', 'unit', 'meaning'), rows)}"
+
+
+def _metrics(metrics) -> str:  # noqa: ANN001 - a tuple of Metric.
+    return _table(
+        ("metric", "unit", "kind", "better", "formula"),
+        [(f"`{m.name}`", m.unit, m.aggregate.value, m.better.value, m.formula) for m in metrics],
+    )
+
+
+def _manifest() -> str:
+    models = (
+        manifest.Manifest,
+        manifest.HostFacts,
+        manifest.VirtualMachine,
+        manifest.RamBlock,
+        manifest.BalloonProperties,
+        manifest.GuestFacts,
+        manifest.Probe,
+    )
+    return "\n\n".join(
+        f"**{model.__name__}.** {model.__doc__}\n\n{_fields(model)}" for model in models
+    )
+
+
+def _fields(model: type[BaseModel]) -> str:
+    return _table(
+        ("field", "type"),
+        [(f"`{name}`", f"`{_type(field)}`") for name, field in model.model_fields.items()],
+    )
+
+
+def _type(field) -> str:  # noqa: ANN001 - pydantic's FieldInfo.
+    annotation = field.annotation
+    text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    return re.sub(r"[\w.]*\.(\w+)", r"\1", text).replace("|", "\\|")
+
+
+def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [header, tuple("---" for _ in header), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def main() -> None:
+    """Rewrite every page."""
+    for name in PAGES:
+        path = ROOT / name
+        path.write_text(render(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,207 @@
+"""The metric dictionary on traces small enough to work out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.synthetic import (
+    START_NS,
+    TWO_BLOCKS,
+    discard,
+    event,
+    fault,
+    machine,
+    report,
+    write_trace,
+    write_two_blocks,
+)
+from workbench.measure import BY_NAME, METRICS, compare, memory_over_time, metric_table, metrics
+from workbench.measure.names import metric_text, quantity_text, readable
+from workbench.replay import Guest, replay
+from workbench.schema import FaultFlag, Kind
+from workbench.units import MIB, NANOSECONDS
+
+BY_HAND = {
+    "resident_bytes_mean": (0 * 1 + 2 * 1 + 4 * 2 + 2 * 2 + 4 * 2 + 2 * 2) * MIB / 10,
+    "resident_bytes_peak": 4 * MIB,
+    "resident_bytes_final": 2 * MIB,
+    "resident_byte_seconds": 26.0 * MIB,
+    "swapped_bytes_mean": 0,
+    "swapped_bytes_peak": 0,
+    "swapped_bytes_final": 0,
+    "swapped_byte_seconds": 0,
+    "reclaimed_bytes": 4 * MIB,
+    "host_freed_bytes": 4 * MIB,
+    "inflated_bytes": 0,
+    "swap_freed_bytes": 0,
+    "reports": 2,
+    "ranges": 3,
+    "reported_bytes": 4 * MIB + 2048,
+    "discards": 2,
+    "discarded_bytes": 4 * MIB,
+    "skipped_inhibited": 0,
+    "skipped_poisoned": 0,
+    "skipped_bad_address": 0,
+    "skipped_unaligned": 1,
+    "skipped_overrun": 0,
+    "discards_failed": 0,
+    "zero_fill_faults": 2,
+    "refaults": 1,
+    "swap_in_pages": 0,
+    "swap_out_pages": 0,
+    "drain_seconds": 1.0,
+    "hinted_bytes": MIB,
+    "model_error_mean": 0.0,
+    "model_error_final": 0.0,
+    "events_lost": 0,
+}
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Replay the two blocks as captured."""
+    return replay(write_two_blocks(tmp_path))
+
+
+@pytest.mark.parametrize("name", [metric.name for metric in METRICS])
+def test_a_metric_is_what_it_is_by_hand(run, name):
+    assert metrics(run)[name] == {"value": BY_HAND[name], "unit": BY_NAME[name].unit}
+
+
+def test_metrics_do_not_depend_on_the_samples(run, tmp_path):
+    without = write_trace(tmp_path / "bare" / "two-blocks.trace", TWO_BLOCKS)
+    mine, bare = metrics(run), metrics(replay(without))
+    differing = {name for name in mine if mine[name] != bare[name]}
+
+    assert differing == {"model_error_mean", "model_error_final"}
+    assert bare["model_error_mean"]["value"] is None
+    assert bare["model_error_mean"]["reason"]
+
+
+def test_a_poisoned_guest_gives_nothing_back_and_every_range_says_why(run):
+    poisoned = metrics(replay(run.trace, guest=Guest(poison_val=0xAAAAAAAA)))
+
+    assert poisoned["skipped_poisoned"]["value"] == 3
+    assert poisoned["discards"]["value"] == 0
+    assert poisoned["reclaimed_bytes"]["value"] == 0
+    assert poisoned["resident_bytes_final"]["value"] == 4 * MIB
+    assert poisoned["drain_seconds"]["value"] is None
+
+
+def test_part_of_a_huge_page_leaves_the_resident_set_but_not_the_host(tmp_path):
+    events = [fault(1, 0), report(2, 0, 0, MIB), discard(2, 0, 0, MIB)]
+    found = metrics(replay(write_trace(tmp_path / "half.trace", events)))
+
+    assert found["reclaimed_bytes"]["value"] == MIB
+    assert found["host_freed_bytes"]["value"] == 0
+
+
+def test_an_inflated_balloon_is_no_report(tmp_path):
+    events = [fault(1, 0), discard(2, -1, 0, 2 * MIB)]
+    found = metrics(replay(write_trace(tmp_path / "inflate.trace", events)))
+
+    assert found["inflated_bytes"]["value"] == 2 * MIB
+    assert found["reclaimed_bytes"]["value"] == 0
+    assert found["discards"]["value"] == 0
+
+
+def test_swap_is_counted_in_pages_and_held_until_it_is_read_or_discarded(tmp_path):
+    swap_in = {"length_bytes": 4096, "status": int(FaultFlag.WRITE | FaultFlag.SWAP_IN)}
+    events = [
+        fault(1, 0),
+        event(2, Kind.SWAP_OUT, ram_block=0, offset_bytes=0, length_bytes=2 * MIB),
+        event(4, Kind.FAULT, ram_block=0, offset_bytes=0, **swap_in),
+        report(6, 0, 0, 2 * MIB),
+        discard(6, 0, 0, 2 * MIB),
+    ]
+    found = metrics(replay(write_trace(tmp_path / "swap.trace", events)))
+
+    assert found["swap_out_pages"]["value"] == 512
+    assert found["swap_in_pages"]["value"] == 1
+    assert found["swapped_bytes_peak"]["value"] == 2 * MIB
+    assert found["swap_freed_bytes"]["value"] == 511 * 4096
+    assert found["swapped_byte_seconds"]["value"] == 2 * (512 + 511) * 4096
+
+
+def test_the_slowest_machine_gives_the_drain_time(tmp_path):
+    events = [fault(1, 0), fault(1, 0, vm=1)]
+    events += [event(2, Kind.MARKER), event(2, Kind.MARKER, vm=1)]
+    events += [report(3, 0, 0, 2 * MIB), discard(3, 0, 0, 2 * MIB)]
+    events += [report(6, 0, 0, 2 * MIB, vm=1), discard(6, 0, 0, 2 * MIB, vm=1)]
+    trace = write_trace(
+        tmp_path / "two.trace", events, machines=[machine("guest0"), machine("guest1")]
+    )
+    found = metrics(replay(trace))
+
+    assert found["drain_seconds"]["value"] == 4.0
+    assert found["reports"]["value"] == 2
+    assert found["resident_bytes_peak"]["value"] == 4 * MIB
+
+
+def test_lost_events_are_a_metric(tmp_path):
+    trace = write_trace(tmp_path / "lossy.trace", TWO_BLOCKS, lost=12)
+
+    assert metrics(replay(trace))["events_lost"]["value"] == 12
+
+
+def test_memory_over_time_holds_each_change_from_start_to_end(run):
+    frame = memory_over_time(run)
+
+    assert list(frame.columns) == ["time_s", "vm", "resident_bytes", "swapped_bytes"]
+    assert frame["time_s"].tolist() == [0, 1, 2, 4, 6, 8, 10]
+    assert (frame["resident_bytes"] / MIB).tolist() == [0, 2, 4, 2, 4, 2, 2]
+
+
+def test_a_killed_capture_ends_at_its_last_event(tmp_path):
+    run = replay(write_trace(tmp_path / "killed.trace", TWO_BLOCKS, seconds=0))
+
+    assert run.trace.manifest.start_time_ns == START_NS
+    assert memory_over_time(run)["time_s"].iloc[-1] == 9
+    assert np.diff(run.ledger.time_ns).max() <= 9 * NANOSECONDS
+
+
+def test_compare_says_of_what_its_percentages_are(run):
+    poisoned = replay(run.trace, guest=Guest(poison_val=0xAAAAAAAA))
+    frame = compare(run, poisoned).set_index("metric")
+    final = frame.loc["resident_bytes_final"]
+
+    assert final["difference"] == 2 * MIB
+    assert final["difference_percent_of_as captured"] == 100
+    assert final["better"] == "lower"
+    assert np.isnan(frame.loc["swap_in_pages", "difference_percent_of_as captured"])
+    assert "drain_seconds" not in frame.index
+
+
+def test_comparing_a_run_with_itself_finds_no_difference(run):
+    assert (compare(run, run)["difference"] == 0).all()
+
+
+def test_readable_frames_carry_units_and_leave_out_what_is_zero(run):
+    frame = readable(metric_table(run, "resident_bytes_peak", "refaults", "swap_in_pages"))
+
+    assert frame["value"].to_dict() == {"resident_bytes_peak": "4.00 MiB", "refaults": "1 fault"}
+
+
+def test_an_unknown_metric_is_answered_with_the_closest_name(run):
+    with pytest.raises(Exception, match="did you mean 'refaults'"):
+        metric_table(run, "refault")
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (1536.0, "bytes", "1.50 KiB"),
+        (3.0 * MIB, "byte-seconds", "3.00 MiB-seconds"),
+        (0.0123, "of the peak", "1.230 % of the peak"),
+        (2.5, "s", "2.50 s"),
+        (1234, "pages", "1,234 pages"),
+        (float("nan"), "pages", "-"),
+    ],
+)
+def test_a_quantity_is_written_with_its_unit(value, unit, text):
+    assert quantity_text(value, unit) == text
+
+
+def test_a_metric_without_a_value_is_written_with_its_reason():
+    assert metric_text({"value": None, "unit": "s", "reason": "no fall"}) == "none: no fall"

@@ -1,0 +1,70 @@
+"""What a trace holds, lost, and can answer, as one document."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench.measure.measured import measured_metrics
+from workbench.measure.questions import answerable
+from workbench.schema import TABLES, Feature, Kind
+from workbench.units import NANOSECONDS
+
+if TYPE_CHECKING:
+    from workbench.measure.questions import Answerable
+    from workbench.trace import Trace, VirtualMachine
+
+
+def describe(trace: Trace) -> dict[str, object]:
+    """Describe a trace: where it comes from, its settings, events, losses, and its answers."""
+    manifest = trace.manifest
+    kinds = trace.columns("events")["kind"]
+    return {
+        "name": trace.name,
+        "path": str(trace.path),
+        "digest": trace.digest,
+        "schema_version": manifest.schema_version,
+        "tool_version": manifest.tool_version,
+        "command": manifest.command,
+        "scenario": manifest.scenario,
+        "created": manifest.created,
+        "complete": manifest.complete,
+        "mid_life": manifest.mid_life,
+        "span_seconds": manifest.duration_ns / NANOSECONDS,
+        "host": manifest.host.model_dump(mode="json"),
+        "machines": [_machine(machine) for machine in manifest.virtual_machines],
+        "rows": {name: len(trace.columns(name)["vm"]) for name in TABLES},
+        "events": {
+            kind.name.lower(): count
+            for kind in Kind
+            if (count := int(np.count_nonzero(kinds == kind)))
+        },
+        "probes": [probe.model_dump(mode="json") for probe in manifest.probes],
+        "events_lost": manifest.lost_events,
+        "measured": measured_metrics(trace),
+        "questions": [_question(answer) for answer in answerable(trace)],
+    }
+
+
+def _machine(machine: VirtualMachine) -> dict[str, object]:
+    described: dict[str, object] = machine.model_dump(
+        mode="json", exclude={"arguments", "features"}
+    )
+    features = machine.features
+    described["features_at_start"] = (
+        None
+        if features is None
+        else [feature.name.lower() for feature in Feature if features >> feature & 1]
+    )
+    return described
+
+
+def _question(answer: Answerable) -> dict[str, object]:
+    return {
+        "question": answer.question.text,
+        "settings": answer.question.settings.label,
+        "answerable": answer.identifiable.answerable,
+        "reasons": list(answer.identifiable.reasons),
+        "notes": list(answer.identifiable.notes),
+    }

@@ -1,0 +1,11 @@
+"""Charts: one frame (or run) in, one matplotlib figure out.
+
+Every chart names its trace and model, carries a banner if events were lost, and measures bytes in
+IEC units.  No function here opens a window or touches matplotlib's global state.
+"""
+
+from workbench.plot.chart import save
+from workbench.plot.counts import io_avoided, skip_reasons
+from workbench.plot.memory import memory_reclaimed, resident_memory
+
+__all__ = ["io_avoided", "memory_reclaimed", "resident_memory", "save", "skip_reasons"]
