@@ -102,12 +102,13 @@ def manifest(
     scenario: str = "two-blocks",
     swap: tuple[str, ...] = (),
     probe: Probe | None = None,
-    command: str = "written by hand",
+    lab_settings: Mapping[str, str] | None = None,
 ) -> Manifest:
     """What a trace says of itself."""
     return Manifest(
         tool_version="0",
-        command=command,
+        command="written by hand",
+        lab_settings=dict(lab_settings or {}),
         scenario=scenario,
         created="2026-01-01T00:00:00Z",
         start_time_ns=START_NS,
@@ -137,7 +138,7 @@ def write_trace(
     lost: int = 0,
     scenario: str = "two-blocks",
     swap: tuple[str, ...] = (),
-    command: str = "written by hand",
+    lab_settings: Mapping[str, str] | None = None,
 ) -> Trace:
     """Write a trace folder and read it back."""
     probe = Probe(name="events", attached=True, events=len(events), lost={"ring full": lost})
@@ -147,7 +148,7 @@ def write_trace(
         scenario=scenario,
         swap=swap,
         probe=probe,
-        command=command,
+        lab_settings=lab_settings,
     )
     writer = TraceWriter(path, facts)
     columns = {name: [row.get(name, 0) for row in events] for name in EVENTS.column_names}

@@ -19,7 +19,7 @@ from workbench.errors import HostError
 from workbench.lab import LabSettings, parse_scenario, run_lab
 from workbench.lab.host import (
     CGROUPS,
-    KHUGEPAGED_DEFRAG,
+    KHUGEPAGED_OFF,
     NOTES,
     require_root,
     setting_changed,
@@ -30,6 +30,7 @@ from workbench.units import KIB, MIB
 
 pytestmark = pytest.mark.live
 
+KHUGEPAGED_DEFRAG = next(path for path in KHUGEPAGED_OFF if path.name == "defrag")
 WAIT_SECONDS_MAX = 120
 
 

@@ -122,34 +122,31 @@ def test_captures_that_differ_in_anything_else_are_no_pair(pair, tmp_path, diffe
 
 
 @pytest.mark.parametrize(
-    ("on_command", "off_command", "expected"),
+    ("on_settings", "off_settings", "expected"),
     [
-        (
-            "workbench lab run churn -o a.trace",
-            "workbench lab run churn --reporting off -o b",
-            True,
-        ),
-        (".venv/bin/workbench lab run churn --order 0", "workbench lab run churn", True),
-        ("workbench lab run churn --vcpus 2", "workbench lab run --vcpus=2 churn", False),
-        ("workbench lab run x --memory-limit 300M", "workbench lab run x", False),
-        ("workbench lab run x --memory-limit 300M", "workbench lab run x --memory-limit 2G", False),
-        ("workbench capture --pid 7 -o a", "workbench capture --pid 8 -o b", True),
+        ({"reporting": "True"}, {"reporting": "False"}, True),
+        ({"reporting_order": "0"}, {"reporting_order": "None"}, True),
+        ({"memory_limit_bytes": "300"}, {"memory_limit_bytes": "None"}, False),
+        ({"zram_bytes": "1", "guest_count": "1"}, {"zram_bytes": "1", "guest_count": "1"}, True),
     ],
 )
-def test_the_options_of_the_lab_belong_to_the_settings(tmp_path, on_command, off_command, expected):
-    on = write_trace(tmp_path / "on.trace", TWO_BLOCKS, command=on_command)
+def test_the_settings_of_the_lab_belong_to_the_setup(tmp_path, on_settings, off_settings, expected):
+    on = write_trace(tmp_path / "on.trace", TWO_BLOCKS, lab_settings=on_settings)
     off = write_trace(
-        tmp_path / "off.trace", OFF, command=off_command, machines=[machine(reporting=False)]
+        tmp_path / "off.trace",
+        OFF,
+        lab_settings=off_settings,
+        machines=[machine(reporting=False)],
     )
 
     assert is_pair(on, off) is expected
 
 
 def test_swap_that_the_lab_did_not_ask_for_does_not_separate_a_pair(tmp_path):
-    command = "workbench lab run x"
-    on = write_trace(tmp_path / "on.trace", TWO_BLOCKS, command=command, swap=("zram0",))
+    settings = {"zram_bytes": "None"}
+    on = write_trace(tmp_path / "on.trace", TWO_BLOCKS, lab_settings=settings, swap=("zram0",))
     off = write_trace(
-        tmp_path / "off.trace", OFF, command=command, machines=[machine(reporting=False)]
+        tmp_path / "off.trace", OFF, lab_settings=settings, machines=[machine(reporting=False)]
     )
 
     assert is_pair(on, off)

@@ -57,6 +57,7 @@ class Origin:
     command: str
     scenario: str = ""
     scenario_text: str = ""
+    lab_settings: dict[str, str] = field(default_factory=dict)
     mid_life: bool = True
 
 
@@ -214,6 +215,7 @@ class Capture:
             command=self._origin.command,
             scenario=self._origin.scenario,
             scenario_text=self._origin.scenario_text,
+            lab_settings=self._origin.lab_settings,
             created=self._created,
             start_time_ns=self._start_ns,
             duration_ns=now_ns - self._start_ns,

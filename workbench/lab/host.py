@@ -16,7 +16,16 @@ from workbench.lab.kernel import find_tool, require_tools
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-KHUGEPAGED_DEFRAG: Final = Path("/sys/kernel/mm/transparent_hugepage/khugepaged/defrag")
+KHUGEPAGED_OFF: Final = {
+    Path("/sys/kernel/mm/transparent_hugepage/khugepaged/defrag"): "0",
+    Path("/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs"): "86400000",
+}
+"""What keeps khugepaged from refilling guest RAM that was given back.
+
+Without defrag it still takes huge pages that are free, so it is also sent to sleep for a day (Linux
+6.1 mm/khugepaged.c, khugepaged_wait_work).
+"""
+
 CGROUPS: Final = Path("/sys/fs/cgroup")
 BLOCK_DEVICES: Final = Path("/sys/block")
 ZRAM_CONTROL: Final = Path("/sys/class/zram-control")

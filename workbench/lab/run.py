@@ -15,7 +15,7 @@ from workbench.capture.recorder import Origin, Target
 from workbench.errors import HostError
 from workbench.lab.acceleration import chosen_accelerator
 from workbench.lab.host import (
-    KHUGEPAGED_DEFRAG,
+    KHUGEPAGED_OFF,
     memory_cgroup,
     require_root,
     setting_changed,
@@ -132,7 +132,8 @@ def prepared_host(
 ) -> Iterator[tuple[str, ...]]:
     """Stop khugepaged, make swap, limit memory; yield a command that runs another in the limit."""
     with ExitStack() as stack:
-        stack.enter_context(setting_changed(KHUGEPAGED_DEFRAG, "0"))
+        for path, value in KHUGEPAGED_OFF.items():
+            stack.enter_context(setting_changed(path, value))
         if settings.zram_bytes:
             device = stack.enter_context(zram_swap(settings.zram_bytes))
             progress(f"swapping to {device} ({format_bytes(settings.zram_bytes)})")
@@ -148,6 +149,7 @@ def origin(settings: LabSettings, command: str) -> Origin:
         command=command,
         scenario=settings.scenario.name,
         scenario_text=settings.scenario.text,
+        lab_settings=settings.as_text(),
         mid_life=settings.attach_after is not None,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -86,6 +87,11 @@ class LabSettings:
         for place in (self.migrate_at, self.attach_after):
             if place is not None:
                 self.scenario.step_number(place)
+
+    def as_text(self) -> dict[str, str]:
+        """All settings but the scenario, for the manifest of a trace."""
+        names = [field.name for field in dataclasses.fields(self) if field.name != "scenario"]
+        return {name: str(getattr(self, name)) for name in names}
 
     def _check_ranges(self) -> None:
         _require(

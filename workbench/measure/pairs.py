@@ -6,7 +6,6 @@ reports.  Both halves are measurements, and two runs of one command differ too (
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -28,9 +27,8 @@ if TYPE_CHECKING:
 _REPORTING_FACTS = frozenset({"reporting_order", "reporting_delay_ns", "reporting_capacity"})
 """What a guest that does not report need not agree in."""
 
-_FREE_OPTIONS = frozenset({"-o", "--output", "--reporting", "--order"})
-_FREE_SWITCHES = frozenset({"--allow-lost", "--json"})
-"""Options of `workbench lab run` in which the halves of a pair may differ."""
+_FREE_SETTINGS = frozenset({"reporting", "reporting_order"})
+"""Settings of the lab in which the halves of a pair may differ."""
 
 _NO_SAMPLES = "has no samples, and a measured pair consists of them"
 
@@ -73,7 +71,9 @@ def find_on(off: Trace, traces: Iterable[Trace]) -> Trace | None:
 def _setup(trace: Trace) -> tuple[object, ...]:
     manifest = trace.manifest
     host = manifest.host
-    options = _lab_options(manifest.command)
+    settings = {
+        name: value for name, value in manifest.lab_settings.items() if name not in _FREE_SETTINGS
+    }
     return (
         manifest.scenario,
         manifest.scenario_text,
@@ -83,7 +83,7 @@ def _setup(trace: Trace) -> tuple[object, ...]:
         _poison_values(trace),
         _steps(trace),
         # The lab brings the swap it was asked for; what else the host has is not the scenario's.
-        [f"swap {len(host.swap) > 0}"] if options is None else options,
+        settings if manifest.lab_settings else {"swap": str(len(host.swap) > 0)},
     )
 
 
@@ -93,27 +93,6 @@ def _steps(trace: Trace) -> list[tuple[int, int]]:
     markers = events["kind"] == Kind.MARKER
     steps = zip(events["vm"][markers].tolist(), events["status"][markers].tolist(), strict=True)
     return sorted(steps)
-
-
-def _lab_options(command: str) -> list[str] | None:
-    """The options of a `workbench lab run` that two halves of a pair must share.
-
-    Some of them, such as a memory limit, leave no other mark in a manifest.  None for a trace that
-    the lab did not make.
-    """
-    words = shlex.split(command)
-    if "lab" not in words or words[words.index("lab") + 1 :][:1] != ["run"]:
-        return None
-    shared = []
-    rest = iter(words[words.index("lab") + 2 :])
-    for word in rest:
-        name, equals, _ = word.partition("=")
-        if name in _FREE_OPTIONS:
-            if not equals:
-                next(rest, None)
-        elif word not in _FREE_SWITCHES:
-            shared.append(word)
-    return sorted(shared)
 
 
 def _poison_values(trace: Trace) -> list[int]:

@@ -110,6 +110,8 @@ class Manifest(_Facts):
     scenario: str = ""
     """The scenario's name, where the lab made the trace."""
     scenario_text: str = ""
+    lab_settings: dict[str, str] = {}
+    """The lab's settings by name, as text, where the lab made the trace."""
     created: str
     """Wall-clock time, ISO 8601, UTC."""
     clock: str = "CLOCK_MONOTONIC"
