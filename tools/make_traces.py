@@ -1,9 +1,9 @@
 """Capture the bundled traces again, each with the command that its manifest then names.
 
-    python tools/make_traces.py            those that are not there
-    python tools/make_traces.py NAME ...   these, in place of the old ones
+    python tools/make_traces.py            all of them
+    python tools/make_traces.py NAME ...   these
 
-Needs root, like every capture.
+Each takes the old one's place when it is whole.  Needs root, like every capture.
 """
 
 from __future__ import annotations
@@ -59,14 +59,13 @@ def make(name: str) -> None:
 
 
 def main(names: list[str]) -> int:
-    """Make the named traces, or those that are missing."""
+    """Make the named traces, or all."""
     unknown = [name for name in names if name not in TRACES]
     if unknown:
         print(f"there is no trace {unknown[0]!r}; these are: {', '.join(TRACES)}", file=sys.stderr)
         return 2
     FOLDER.mkdir(exist_ok=True)
-    missing = [name for name in TRACES if not (FOLDER / f"{name}.trace").exists()]
-    for name in names or missing:
+    for name in names or TRACES:
         make(name)
     return 0
 
