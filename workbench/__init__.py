@@ -2,7 +2,7 @@
 
     import workbench as wb
 
-    trace = wb.read_trace("traces/churn.trace")
+    trace = wb.read_trace("traces/churn-on.trace")
     run = wb.replay(trace)
     what_if = wb.replay(trace, guest=wb.Guest(poison_val=0xAAAAAAAA))
     wb.compare(run, what_if)

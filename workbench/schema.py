@@ -10,6 +10,8 @@ import enum
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from workbench.units import LARGEST_ORDER
+
 SCHEMA_VERSION: Final = "1.0"
 """Major.minor.  A reader takes every minor of its own major and refuses newer majors by name."""
 
@@ -149,7 +151,7 @@ GUEST_SAMPLES: Final = Table(
             Column(
                 f"free_blocks_order_{order}", "int64", "blocks", f"Free blocks of order {order}."
             )
-            for order in range(11)
+            for order in range(LARGEST_ORDER + 1)
         ),
     ),
 )

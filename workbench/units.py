@@ -14,6 +14,12 @@ PAGE_BYTES: Final = 4096
 HUGE_PAGE_BYTES: Final = 2 * MIB
 """What one page-middle-directory entry maps on x86-64 (Linux arch/x86, PMD_SIZE)."""
 
+HUGE_PAGE_ORDER: Final = 9
+"""log2 of the pages in a huge page; on x86-64 also pageblock_order, the default reporting order."""
+
+LARGEST_ORDER: Final = 10
+"""Order of the largest free block, 4 MiB (Linux 6.1 include/linux/mmzone.h, MAX_ORDER - 1)."""
+
 NANOSECONDS: Final = 1_000_000_000
 """Nanoseconds in a second."""
 

@@ -13,8 +13,8 @@ import pytest
 from workbench.capture.elf import read_program
 from workbench.capture.facts import frees_empty_page_tables, read_host_facts
 from workbench.capture.layout import ACCESSORS, derive_layout
-from workbench.capture.memory_of_process import ProcessMemory, read_mappings
 from workbench.capture.page_state import read_block_state
+from workbench.capture.process import ProcessMemory, read_mappings
 from workbench.capture.qemu import running_qemus, without_secrets
 from workbench.capture.smaps import parse_smaps, read_smaps
 from workbench.errors import HostError

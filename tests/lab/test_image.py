@@ -6,6 +6,7 @@ import pytest
 
 from workbench.lab import LabSettings, load_scenario, parse_scenario
 from workbench.lab.image import fill_content, init_script, step_command
+from workbench.lab.scenario import FORMS
 from workbench.units import MIB, PAGE_BYTES
 
 GUEST = resources.files("workbench.lab").joinpath("guest.sh").read_text("utf-8")
@@ -42,10 +43,11 @@ def test_a_step_becomes_one_command(text, command):
 
 def test_every_command_is_a_function_of_the_guest():
     names = set(re.findall(r"^(\w+)\(\) \{", GUEST, re.MULTILINE))
-    script = script_of("take a 4K\ntouch a\nrewrite a\nfree a\nscatter b 2 4K\nthin b\nidle 1")
+    text = "take a 4K\ntouch a\nrewrite a\nfree a\nscatter b 2 4K\nthin b\nidle 1\nmark c\n"
+    script = script_of(f"{text}save d 4K\nload d\ndelete d\ndrop-caches")
     called = set(re.findall(r'^step \d+ "[^"]*" (\w+)', script, re.MULTILINE))
 
-    assert called
+    assert len(called | {":"}) == len(FORMS)
     assert called <= names
 
 

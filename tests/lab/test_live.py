@@ -15,35 +15,19 @@ from pathlib import Path
 
 import pytest
 
-from workbench.errors import HostError
 from workbench.lab import LabSettings, parse_scenario, run_lab
 from workbench.lab.host import (
     CGROUPS,
     KHUGEPAGED_OFF,
     NOTES,
-    require_root,
     setting_changed,
 )
-from workbench.lab.kernel import require_tools
-from workbench.lab.machine import TOOLS
 from workbench.units import KIB, MIB
 
 pytestmark = pytest.mark.live
 
 KHUGEPAGED_DEFRAG = next(path for path in KHUGEPAGED_OFF if path.name == "defrag")
 WAIT_SECONDS_MAX = 120
-
-
-@pytest.fixture(autouse=True)
-def _live_host():
-    """Skip where a guest cannot run; fail there if WORKBENCH_REQUIRE says that it must."""
-    try:
-        require_root()
-        require_tools(TOOLS)
-    except HostError as error:
-        if "live" in os.environ.get("WORKBENCH_REQUIRE", "").split(","):
-            pytest.fail(str(error))
-        pytest.skip(str(error))
 
 
 class Recording:

@@ -13,7 +13,7 @@ import numpy as np
 
 from workbench.capture.records import Source
 from workbench.schema import EVENTS, NO_BLOCK, UNKNOWN, FaultFlag, Kind
-from workbench.units import GIB, HUGE_PAGE_BYTES, NANOSECONDS, PAGE_BYTES
+from workbench.units import GIB, HUGE_PAGE_BYTES, HUGE_PAGE_ORDER, NANOSECONDS, PAGE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from workbench.capture.qemu import GuestBlock
 
 FAULT_PATIENCE_NS = NANOSECONDS // 4
-"""How long a fault may wait for its outcome.  Reclaim inside a fault took at most 0.1 s here."""
+"""How long a fault may wait for its outcome; one that reclaims memory takes some milliseconds."""
 
 _WRITE_FAULT = 1 << 1
 """Linux arch/x86/include/asm/trap_pf.h, X86_PF_WRITE."""
@@ -32,7 +32,6 @@ _WRITE_FAULT = 1 << 1
 _PRECOPY_SETUP, _PRECOPY_COMPLETE, _PRECOPY_CLEANUP = 0, 3, 4
 """QEMU 7.2 include/migration/misc.h, PrecopyNotifyReason."""
 
-_HUGE_ORDER = 9
 _ADDRESS_OF_HIGH_RAM = 4 * GIB
 """x86 puts the RAM that does not fit below its device window from here on."""
 
@@ -243,7 +242,7 @@ class Decoder:
         fault = self._open_faults.get(record.thread)
         if fault is None or fault.is_done:
             return
-        fault.tried_huge |= record.length >= _HUGE_ORDER
+        fault.tried_huge |= record.length >= HUGE_PAGE_ORDER
         fault.frame = record.address
         fault.order = record.length
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from workbench.units import HUGE_PAGE_BYTES, PAGE_BYTES
+from workbench.units import HUGE_PAGE_BYTES, HUGE_PAGE_ORDER, PAGE_BYTES
 
-_HUGE_ORDER = 9
-_HUGE_FRAMES = 1 << _HUGE_ORDER
+_HUGE_FRAMES = 1 << HUGE_PAGE_ORDER
 
 
 class Place(NamedTuple):
@@ -41,7 +40,7 @@ class FrameTable:
         place = Place(vm, block, offset_bytes - offset_bytes % length_bytes, length_bytes)
         # The host would not hand out a frame of a huge page that is still in use.
         self._drop_huge(frame - frame % _HUGE_FRAMES)
-        if order == _HUGE_ORDER:
+        if order == HUGE_PAGE_ORDER:
             replaced = self._frame_of_huge.get(place[:3])
             if replaced is not None:
                 self._drop_huge(replaced)

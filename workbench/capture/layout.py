@@ -79,7 +79,7 @@ def derive_layout(program: Program) -> Layout:
     Raises
     ------
     HostError
-        An accessor is missing, or not the small function it was in QEMU 5.1 to 7.2.
+        An accessor is missing, or not the small function it is in QEMU 7.2.
     """
     missing = program.missing(ACCESSORS)
     if missing:
@@ -117,7 +117,6 @@ _STACK = ("rsp", "rbp", "rip", "")
 class _Access:
     """One instruction that names memory: its operands as plain values."""
 
-    address: int
     instruction: int
     register: str
     base: str
@@ -211,7 +210,6 @@ class _Code:
             first = operands[0]
             immediates = [operand.imm for operand in operands if operand.type == x86.X86_OP_IMM]
             yield _Access(
-                address=instruction.address,
                 instruction=instruction.id,
                 register=_full_name(instruction.reg_name(first.reg))
                 if first.type == x86.X86_OP_REG

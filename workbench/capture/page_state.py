@@ -10,7 +10,7 @@ import numpy as np
 
 from workbench.errors import HostError
 from workbench.schema import STATE, PageState
-from workbench.units import HUGE_PAGE_BYTES, PAGE_BYTES
+from workbench.units import HUGE_PAGE_BYTES, HUGE_PAGE_ORDER, PAGE_BYTES
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -89,7 +89,7 @@ def _note_frames(frames: FrameTable, vm: int, block: int, state: BlockState) -> 
         frames.put(int(state.frames[page]), 0, vm, block, page * PAGE_BYTES)
     for huge in whole.tolist():
         page = huge * _HUGE_PAGES
-        frames.put(int(state.frames[page]), 9, vm, block, page * PAGE_BYTES)
+        frames.put(int(state.frames[page]), HUGE_PAGE_ORDER, vm, block, page * PAGE_BYTES)
 
 
 def _whole_huge_pages(state: BlockState) -> npt.NDArray[np.int64]:

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from workbench.capture.qemu import Qemu
 
 _RING_PAGES = 16384
-"""Swapping guests made 45,000 records a second here; 64 MiB hold 20 s of them."""
+"""64 MiB, a million records.  The guest of the trace pressure-off made 276,000 in 41 s, and the
+ring is read twenty times a second."""
 
 _NO_QUEUE = 0xFFFFFFFF
 """A queue number that no queue has; -1 as the probes see it."""

@@ -14,7 +14,7 @@ import numpy as np
 from workbench.capture.elf import read_program
 from workbench.capture.host import transparent_huge_pages
 from workbench.capture.layout import ACCESSORS, Layout, derive_layout
-from workbench.capture.memory_of_process import Mapping, ProcessMemory, read_mappings
+from workbench.capture.process import Mapping, ProcessMemory, read_mappings
 from workbench.capture.smaps import read_smaps
 from workbench.errors import HostError
 from workbench.schema import CONFIG_POISON_OFFSET_BYTES, Feature
@@ -74,15 +74,12 @@ class Balloon:
 
     Attributes
     ----------
-    address
-        Address of the VirtIODevice.
     reporting_queue, hint_queue
         Queue numbers; -1 where the queue is not offered.
     features
         Features in force; 0 before the driver sets them.
     """
 
-    address: int
     reporting_queue: int
     hint_queue: int
     features: int
@@ -355,7 +352,6 @@ def _describe_balloon(memory: ProcessMemory, layout: Layout, address: int) -> Ba
             )
             raise HostError(message)
     return Balloon(
-        address=address,
         reporting_queue=reporting_queue,
         hint_queue=hint_queue,
         features=features,

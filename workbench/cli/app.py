@@ -24,7 +24,7 @@ To add a command, write `workbench/cli/NAME.py` and add NAME to `COMMANDS` below
     ) -> None:
         '''Say how many events a trace holds.
 
-        Example: workbench count traces/churn.trace
+        Example: workbench count traces/churn-on.trace
         '''
         from workbench.trace import read_trace
 
@@ -147,10 +147,9 @@ def _options(
     """Replay what balloon devices gave back, and ask what other settings would have done.
 
     Exit codes: 0 fine, 1 our bug, 2 wrong usage, 3 bad input file, 4 this host cannot do it,
-    5 regression found, 6 undecided, 7 events were lost, 8 the trace cannot answer that,
-    130 interrupted.
+    7 events were lost, 8 the trace cannot answer that, 130 interrupted.
 
-    Example: workbench replay traces/churn.trace
+    Example: workbench replay traces/churn-on.trace
     """
     del version
     if debug:

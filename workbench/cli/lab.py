@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from workbench.cli.app import command_app
 from workbench.cli.durations import parse_seconds
 from workbench.cli.output import AllowLostOption, JsonOption, note, print_json, print_text
+
+if TYPE_CHECKING:
+    from workbench.lab import LabSettings, OpenCapture
 
 app = command_app()
 
@@ -32,6 +35,9 @@ MigrateAt = Annotated[
 ]
 AttachAfter = Annotated[
     str | None, typer.Option(metavar="STEP", help="Begin the capture at a step or mark.")
+]
+Capturing = Annotated[
+    bool, typer.Option("--capture/--no-capture", help="Or write down only what the guests say.")
 ]
 Settle = Annotated[
     str | None, typer.Option(metavar="TIME", help="Wait this long after the last step.")
@@ -77,6 +83,7 @@ def run(
     attach_after: AttachAfter = None,
     accelerator: Annotated[Literal["tcg", "kvm", "auto"], typer.Option(help="How to run.")] = "tcg",
     settle: Settle = None,
+    capturing: Capturing = True,
     allow_lost: AllowLostOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -85,13 +92,8 @@ def run(
     Example: workbench lab run churn --order 0 -o churn-order0.trace
     """
     from workbench.capture.recorder import Capture
-    from workbench.cli.made_trace import (
-        hand_over,
-        refuse_existing,
-        refuse_losses,
-        this_command,
-    )
-    from workbench.lab import LabSettings, load_scenario, parse_poison, parse_size, run_lab
+    from workbench.cli import made_trace
+    from workbench.lab import LabSettings, Transcript, load_scenario, parse_poison, parse_size
     from workbench.lab.settings import SETTLE_DEFAULT_S
 
     settings = LabSettings(
@@ -111,7 +113,15 @@ def run(
         zram_bytes=None if swap is None else parse_size(swap),
         settle_s=SETTLE_DEFAULT_S if settle is None else parse_seconds(settle),
     )
-    refuse_existing(output)
-    run_lab(settings, output, capture=Capture, command=this_command(), progress=note)
-    hand_over(output, as_json=as_json)
-    refuse_losses(output, allow_lost=allow_lost)
+    made_trace.refuse_existing(output)
+    _run(settings, output, Capture if capturing else Transcript)
+    if capturing:
+        made_trace.hand_over(output, as_json=as_json)
+        made_trace.refuse_losses(output, allow_lost=allow_lost)
+
+
+def _run(settings: LabSettings, output: Path, recorder: OpenCapture) -> None:
+    from workbench.cli.made_trace import this_command
+    from workbench.lab import run_lab
+
+    run_lab(settings, output, capture=recorder, command=this_command(), progress=note)

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from workbench.cli.app import command_app
-from workbench.cli.output import JsonOption, note, print_json, print_table, print_text, working
+from workbench.cli.output import (
+    AllowLostOption,
+    JsonOption,
+    note,
+    print_json,
+    print_table,
+    print_text,
+    working,
+)
 from workbench.errors import UsageError
 from workbench.units import format_bytes
 
@@ -38,6 +46,7 @@ def live(
     seed: Annotated[
         int | None, typer.Option(metavar="N", help="Make a scenario up from this number.")
     ] = None,
+    allow_lost: AllowLostOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Boot a guest, capture it while it takes and frees memory, replay that, and compare.
@@ -45,29 +54,36 @@ def live(
     Needs root.  Example: workbench live -o live-output
     """
     from workbench.capture.recorder import Capture
-    from workbench.cli.made_trace import this_command
+    from workbench.cli.made_trace import give_to_caller, refuse_losses, this_command
     from workbench.lab import LabSettings, run_lab
     from workbench.measure import result_document
     from workbench.replay import replay
     from workbench.trace import read_trace
 
-    chosen = _scenario(scenario, seed)
-    path = _fresh_folder(output) / TRACE_NAME
-    run_lab(
-        LabSettings(scenario=chosen), path, capture=Capture, command=this_command(), progress=note
-    )
+    settings = LabSettings(scenario=_scenario(scenario, seed))
+    _check_output(output)
+    fresh = output.with_name(f"{output.name}.partial")
+    shutil.rmtree(fresh, ignore_errors=True)
+    run_lab(settings, fresh / TRACE_NAME, capture=Capture, command=this_command(), progress=note)
     with working("replaying what was captured"):
-        run = replay(read_trace(path))
-        chart = _draw(run, output / CHART_NAME)
-    document = result_document(run)
+        _draw(replay(read_trace(fresh / TRACE_NAME)), fresh / CHART_NAME)
+        shutil.rmtree(output, ignore_errors=True)
+        fresh.rename(output)
+    give_to_caller(output)
+    run = replay(read_trace(output / TRACE_NAME))
     if as_json:
-        print_json(document | {"trace": path, "chart": chart})
-        return
+        places = {"trace": output / TRACE_NAME, "chart": output / CHART_NAME}
+        print_json(result_document(run) | places)
+    else:
+        _print(run, output)
+    refuse_losses(output / TRACE_NAME, allow_lost=allow_lost)
+
+
+def _print(run: Replay, output: Path) -> None:
+    columns = ("time", "predicted", "measured")
     print_text(f"{run.trace!r}\n")
-    print_table(
-        ("time", "predicted", "measured"), _rows(run), right=("time", "predicted", "measured")
-    )
-    print_text(f"{_verdict(run)}\nchart: {chart}\ntrace: {path}")
+    print_table(columns, _rows(run), right=columns)
+    print_text(f"{_verdict(run)}\nchart: {output / CHART_NAME}\ntrace: {output / TRACE_NAME}")
 
 
 def _scenario(name: str | None, seed: int | None) -> Scenario:
@@ -78,19 +94,16 @@ def _scenario(name: str | None, seed: int | None) -> Scenario:
     return load_scenario(name or "quick") if seed is None else random_scenario(seed)
 
 
-def _fresh_folder(folder: Path) -> Path:
-    """Make the output folder; what an earlier run of this command left there is replaced."""
+def _check_output(folder: Path) -> None:
+    """Refuse to replace anything but what an earlier run of this command left."""
     if folder.exists() and not (folder / TRACE_NAME).is_dir() and any(folder.iterdir()):
         raise UsageError(f"{folder}: exists and is not from an earlier run; name another folder")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
 
 
-def _draw(run: Replay, path: Path) -> Path:
+def _draw(run: Replay, path: Path) -> None:
     from workbench import plot
 
-    return plot.save(plot.resident_memory(run), path)
+    plot.save(plot.resident_memory(run), path)
 
 
 def _rows(run: Replay) -> list[tuple[str, str, str]]:
@@ -118,10 +131,12 @@ def _rows(run: Replay) -> list[tuple[str, str, str]]:
 def _verdict(run: Replay) -> str:
     """The model's own error, in a sentence."""
     error = run.model_error["resident_bytes"]
-    if error["mean"] is None or error["final"] is None:
-        return f"The model's error is not known: {run.model_error['reason']}."
-    return (
-        f"Against {run.model_error['samples']} samples the replay is off by "
-        f"{error['mean']:.3%} of the peak on average, and by {error['final_pages']} pages at the "
-        "last quiet sample."
+    if error is None:
+        return f"How right the replay is, is not known: {run.model_error['reason']}."
+    average = (
+        f"Against {run.model_error['samples']} samples the replay is off by {error['mean']:.3%} "
+        "of the peak on average"
     )
+    if error["final_pages"] is None:
+        return f"{average}; {run.model_error['reason']}."
+    return f"{average}, and by {error['final_pages']} pages at the last quiet sample."

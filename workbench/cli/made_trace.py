@@ -35,7 +35,7 @@ def refuse_existing(output: Path) -> None:
 
 def hand_over(output: Path, *, as_json: bool) -> None:
     """Give a finished trace to the caller: the files, and a few words about them."""
-    _give_to_caller(output)
+    give_to_caller(output)
     trace = read_trace(output)
     manifest = trace.manifest
     if as_json:
@@ -71,7 +71,7 @@ def refuse_losses(output: Path, *, allow_lost: bool) -> None:
         raise LostEventsError(message)
 
 
-def _give_to_caller(folder: Path) -> None:
+def give_to_caller(folder: Path) -> None:
     """Under sudo, a trace belongs to whoever asked for it, not to root."""
     user, group = os.environ.get("SUDO_UID"), os.environ.get("SUDO_GID")
     if user is None or group is None:

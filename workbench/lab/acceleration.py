@@ -48,7 +48,7 @@ def chosen_accelerator(wanted: Accelerator, kernel: GuestKernel) -> str:
     if wanted == "kvm":
         raise HostError(
             f"a guest does not boot under KVM on this host within {PROBE_SECONDS_MAX:g} s (that "
-            f"{KVM} exists proves nothing): use --accel tcg"
+            f"{KVM} exists proves nothing): use --accelerator tcg"
         )
     return "tcg"
 

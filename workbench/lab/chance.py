@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from workbench.lab.scenario import FILLS, Scenario, parse_scenario
 from workbench.units import KIB, MIB, PAGE_BYTES
@@ -12,17 +12,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 
-def random_scenario(seed: int, *, most_bytes: int = 256 * MIB, step_count: int = 14) -> Scenario:
+MOST_BYTES: Final = 256 * MIB
+STEPS: Final = 14
+
+
+def random_scenario(seed: int) -> Scenario:
     """Make up a scenario: the same seed always gives the same one.
 
-    It holds at most `most_bytes` at a time, idles at most 2 s at a time, and frees everything in
+    It holds at most 256 MiB at a time, idles at most 2 s at a time, and frees everything in
     the end, so that it takes an emulated guest some 15 s.
     """
     choose = random.Random(seed)
     lines = [f"# Made up from seed {seed}."]
     held: dict[str, tuple[str, int]] = {}
-    for number in range(step_count):
-        room_bytes = most_bytes - sum(size for _, size in held.values())
+    for number in range(STEPS):
+        room_bytes = MOST_BYTES - sum(size for _, size in held.values())
         lines.append(_random_step(choose, f"file{number}", held, room_bytes))
         lines.append(f"idle {choose.randrange(1, 21) * 100}ms")
     lines += [f"free {name}" for name in held]

@@ -62,9 +62,18 @@ def guest_kernel(progress: Callable[[str], None], cache: Path | None = None) -> 
     if cached:
         return cached
     require_tools({"apt-get": "apt", "apt-cache": "apt", "dpkg-deb": "dpkg"})
+    cache.mkdir(parents=True, exist_ok=True)
+    try:
+        return _fetched(cache, progress)
+    except HostError:  # The lists of packages may be old, or not there yet.
+        progress("updating the lists of Debian's packages")
+        subprocess.run(["apt-get", "-q", "update"], capture_output=True, check=False)
+        return _fetched(cache, progress)
+
+
+def _fetched(cache: Path, progress: Callable[[str], None]) -> GuestKernel:
     package = kernel_package()
     progress(f"downloading the guest's kernel ({package}) to {cache}; nothing is installed")
-    cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix="unpacking-") as folder:
         return _unpacked(_download(package, Path(folder)), cache)
 

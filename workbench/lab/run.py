@@ -25,10 +25,10 @@ from workbench.lab.interrupt import Interruptions
 from workbench.lab.kernel import GuestKernel, guest_kernel, require_tools
 from workbench.lab.machine import TOOLS, Line, Machine, running_machine
 from workbench.lab.migration import Migration, prepared_migration
-from workbench.lab.settings import ORDER_DEFAULT, QUIET_S, LabSettings
+from workbench.lab.settings import QUIET_S, LabSettings
 from workbench.lab.words import Fact, Failure, FreeBlocks, Mark, Stage, parse_line
 from workbench.trace import GuestFacts
-from workbench.units import NANOSECONDS, format_bytes
+from workbench.units import HUGE_PAGE_ORDER, NANOSECONDS, format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -162,7 +162,7 @@ def guest_facts(settings: LabSettings, kernel: GuestKernel) -> GuestFacts:
     order = settings.reporting_order
     return facts.model_copy(
         update={
-            "reporting_order": ORDER_DEFAULT if order is None else order,
+            "reporting_order": HUGE_PAGE_ORDER if order is None else order,
             "reporting_delay_ns": REPORTING_DELAY_NS,
             "reporting_capacity": REPORTING_CAPACITY,
         }

@@ -278,7 +278,7 @@ class _Parser:
     def _size_bytes(self, line: int, text: str) -> int:
         try:
             size_bytes = parse_size(text)
-        except ValueError as error:
+        except UsageError as error:
             raise self._error(line, str(error)) from error
         if size_bytes and size_bytes % PAGE_BYTES == 0:
             return size_bytes
@@ -371,10 +371,10 @@ def parse_size(text: str) -> int:
 
     Raises
     ------
-    ValueError
+    UsageError
         It is not written so.
     """
     match = _SIZE.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is no size: write for example 64K, 128M or 1G")
+        raise UsageError(f"{text!r} is no size: write for example 64K, 128M or 1G")
     return int(match[1]) * _SIZE_UNITS[match[2].upper()]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from workbench.errors import UsageError
-from workbench.units import GIB, MIB, PAGE_BYTES, format_bytes
+from workbench.units import GIB, LARGEST_ORDER, MIB, PAGE_BYTES, format_bytes
 
 if TYPE_CHECKING:
     from workbench.lab.scenario import Scenario
@@ -17,18 +17,13 @@ Accelerator = Literal["tcg", "kvm", "auto"]
 MEMORY_MIN_BYTES: Final = 96 * MIB
 """Debian's 6.1 cloud kernel with this initramfs boots in 96 MiB, and not in 64 (measured)."""
 
-ORDER_MAX: Final = 10
-"""The largest free block is of order 10, 4 MiB (Linux 6.1 include/linux/mmzone.h, MAX_ORDER)."""
-
-ORDER_DEFAULT: Final = 9
-"""pageblock_order on x86-64 (Linux 6.1 mm/page_reporting.c, page_reporting_register())."""
-
 VCPUS_MAX: Final = 16
 GUESTS_MAX: Final = 16
 """More of either than this would only wait for the host's processors."""
 
 SETTLE_DEFAULT_S: Final = 10.0
-"""The guest gives back 512 MiB in at most three passes 2 s apart, at any order (live-facts 1)."""
+"""A guest gives back 512 MiB in at most three passes 2 s apart, at any order, as the reports of
+`workbench lab run fragment --order 0` show."""
 
 QUIET_S: Final = 3.0
 """The end of the settle time, when not even the sampler runs: one reporting delay and a bit."""
@@ -112,8 +107,8 @@ class LabSettings:
             f"{self.guest_count} guests: choose 1 to {GUESTS_MAX}",
         )
         _require(
-            self.reporting_order is None or 0 <= self.reporting_order <= ORDER_MAX,
-            f"reporting order {self.reporting_order}: choose 0 (4 KiB) to {ORDER_MAX} (4 MiB)",
+            self.reporting_order is None or 0 <= self.reporting_order <= LARGEST_ORDER,
+            f"reporting order {self.reporting_order}: choose 0 (4 KiB) to {LARGEST_ORDER} (4 MiB)",
         )
         _require(
             self.settle_s >= QUIET_S, f"settle time {self.settle_s} s: choose {QUIET_S} s or more"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from typing import Final, NamedTuple
 
-from workbench.units import NANOSECONDS
+from workbench.units import LARGEST_ORDER, NANOSECONDS
 
-ORDER_COUNT: Final = 11
+ORDER_COUNT: Final = LARGEST_ORDER + 1
 """Orders 0 to 10 (Linux 6.1, MAX_ORDER 11)."""
 
 

@@ -54,7 +54,9 @@ def read_table(folder: Path, table: Table) -> pa.Table:
             tables.append(pq.read_table(path, columns=names, partitioning=None))
         except (pa.ArrowException, OSError) as error:
             reason = str(error).splitlines()[0].rstrip(".")
-            message = f"{path}: not a whole Parquet file ({reason}); remove it to read the others"
+            others = len(segment_paths(folder)) - 1
+            advice = "remove it to read the others" if others else "copy the trace again"
+            message = f"{path}: not a whole Parquet file ({reason}); {advice}"
             raise InputError(message) from None
         missing = set(names) - set(tables[-1].column_names)
         if missing:
