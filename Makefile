@@ -15,7 +15,7 @@ PIP := PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip --disable-pip-version
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: .venv/ready ## make the Python environment in .venv
+setup: .venv/ready ## make the Python environment in .venv; as root, install what live capture needs
 	@tools/debian live
 
 demo: setup ## replay every bundled trace: a table, charts, the notebook
@@ -60,6 +60,10 @@ format: .venv/ready ## format the code, and fix what can be fixed
 notebooks: .venv/ready ## execute the notebooks
 	$(BIN)/pytest -q --nbmake --nbmake-timeout=300 -p no:warnings notebooks
 
+docs: .venv/ready ## the tables and pictures of the docs, anew
+	$(BIN)/python tools/render_docs.py
+	$(BIN)/python tools/draw_docs.py
+
 lock: ## resolve all dependencies anew into constraints.txt
 	@rm -rf .build/lock && mkdir -p .build && $(PYTHON) -m venv .build/lock
 	.build/lock/bin/python -m pip --disable-pip-version-check install --quiet '.[notebook,dev]'
@@ -68,7 +72,8 @@ lock: ## resolve all dependencies anew into constraints.txt
 	@wc -l < constraints.txt
 
 clean: ## remove everything that was made here
-	rm -rf .venv .build dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis \
+	rm -rf .venv .build dist demo-output live-output live-output.partial \
+	    .pytest_cache .mypy_cache .ruff_cache .hypothesis \
 	    .import_linter_cache .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -85,4 +90,4 @@ clean: ## remove everything that was made here
 	    { tail -n 20 .venv/setup.log; echo "the installation failed; all of it: .venv/setup.log"; exit 1; }
 	@touch $@
 
-.PHONY: help setup demo live traces test check lint types arch tidy format notebooks lock clean
+.PHONY: help setup demo live traces test check lint types arch tidy format notebooks docs lock clean

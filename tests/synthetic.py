@@ -1,12 +1,25 @@
-"""Small traces written by hand, for tests that need files: every number in them has a reason."""
+"""Small traces written by hand, in files and in memory: every number in them has a reason.
+
+A guest with 8 MiB of RAM, four huge pages, and what happens to it, one function per kind of event.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.schema import EVENTS, NO_BLOCK, NO_ELEMENT, FaultFlag, Feature, Kind
+from workbench.schema import (
+    CONFIG_POISON_OFFSET_BYTES,
+    EVENTS,
+    NO_BLOCK,
+    NO_ELEMENT,
+    TABLES,
+    FaultFlag,
+    Feature,
+    Kind,
+)
 from workbench.trace import (
     BalloonProperties,
     GuestFacts,
@@ -19,80 +32,129 @@ from workbench.trace import (
     VirtualMachine,
     read_trace,
 )
-from workbench.units import MIB, NANOSECONDS
+from workbench.units import MIB, NANOSECONDS, PAGE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
 START_NS = 1_000 * NANOSECONDS
 RAM_BYTES = 8 * MIB
+HUGE = 2 * MIB
+POISON_VAL = 0xAAAAAAAA
+REPORTING = 1 << Feature.REPORTING
+PAGE_POISON = 1 << Feature.PAGE_POISON
 
 Row = dict[str, int]
 
 
 def event(seconds: float, kind: Kind, **columns: int) -> Row:
-    """One event, `seconds` after the capture began."""
+    """One event, `seconds` after the capture began; what is not given is none or 0."""
     row = {"ram_block": NO_BLOCK, "element": NO_ELEMENT, **columns}
     return {"time_ns": START_NS + round(seconds * NANOSECONDS), "kind": int(kind), **row}
 
 
+def touch(seconds: float, offset: int, length: int = HUGE, vm: int = 0) -> Row:
+    """A write, for which the host allocated `length` bytes."""
+    flags = int(FaultFlag.WRITE)
+    place = {"ram_block": 0, "offset_bytes": offset, "length_bytes": length}
+    return event(seconds, Kind.FAULT, status=flags, vm=vm, **place)
+
+
 def fault(seconds: float, offset_mib: int, length_mib: int = 2, vm: int = 0) -> Row:
-    """A write that was given a huge page."""
-    return event(
-        seconds,
-        Kind.FAULT,
-        vm=vm,
-        ram_block=0,
-        offset_bytes=offset_mib * MIB,
-        length_bytes=length_mib * MIB,
-        status=int(FaultFlag.WRITE),
+    """The same, in MiB."""
+    return touch(seconds, offset_mib * MIB, length_mib * MIB, vm)
+
+
+def swap_in(seconds: float, offset: int) -> Row:
+    """A write that brought a page back from swap."""
+    flags = int(FaultFlag.WRITE | FaultFlag.SWAP_IN)
+    return touch(seconds, offset, PAGE_BYTES) | {"status": flags}
+
+
+def swap_out(seconds: float, offset: int, length: int = HUGE) -> Row:
+    """Memory written to swap."""
+    return event(seconds, Kind.SWAP_OUT, ram_block=0, offset_bytes=offset, length_bytes=length)
+
+
+def report(seconds: float, offset: int, length: int = HUGE, element: int = 0, vm: int = 0) -> Row:
+    """A reported range."""
+    place = {"ram_block": 0, "offset_bytes": offset, "length_bytes": length}
+    return event(seconds, Kind.REPORT, element=element, vm=vm, **place)
+
+
+def discard(report_row: Row, status: int = 0, duration_ns: int = 2_000_000) -> Row:
+    """QEMU's discard of a reported range."""
+    took = {"status": status, "duration_ns": duration_ns}
+    return {**report_row, "kind": int(Kind.DISCARD), **took}
+
+
+def given_back(*report_rows: Row) -> list[Row]:
+    """Reported ranges, each with its discard."""
+    return [row for reported in report_rows for row in (reported, discard(reported))]
+
+
+def inflate(seconds: float, offset: int, length: int = PAGE_BYTES) -> Row:
+    """A discard that no report asked for."""
+    place = {"ram_block": 0, "offset_bytes": offset, "length_bytes": length}
+    return event(seconds, Kind.DISCARD, **place)
+
+
+def features(seconds: float, bits: int = REPORTING) -> Row:
+    """The driver set its features."""
+    return event(seconds, Kind.FEATURES, status=bits)
+
+
+def write_poison(seconds: float, value: int = POISON_VAL) -> Row:
+    """The driver wrote poison_val."""
+    place = {"offset_bytes": CONFIG_POISON_OFFSET_BYTES, "length_bytes": 4}
+    return event(seconds, Kind.CONFIG_WRITE, status=value, **place)
+
+
+def sample(seconds: float, resident: int, swapped: int = 0, vm: int = 0) -> Row:
+    """What the host measured, in 1 ms."""
+    return {
+        "time_ns": START_NS + round(seconds * NANOSECONDS),
+        "duration_ns": 1_000_000,
+        "vm": vm,
+        "resident_bytes": resident,
+        "swapped_bytes": swapped,
+    }
+
+
+def machine(name: str = "guest0", *, reporting: bool = True, **changes: Any) -> VirtualMachine:
+    """A guest that may be backed by huge pages, on a device that offers PAGE_POISON."""
+    block = RamBlock(
+        name="pc.ram",
+        used_bytes=RAM_BYTES,
+        page_bytes=PAGE_BYTES,
+        shared=False,
+        transparent_huge_page=True,
     )
-
-
-def report(seconds: float, element: int, offset_bytes: int, length_bytes: int, vm: int = 0) -> Row:
-    """A range of a reported element."""
-    return event(
-        seconds,
-        Kind.REPORT,
-        vm=vm,
-        ram_block=0,
-        offset_bytes=offset_bytes,
-        length_bytes=length_bytes,
-        element=element,
-    )
-
-
-def discard(seconds: float, element: int, offset_bytes: int, length_bytes: int, vm: int = 0) -> Row:
-    """What QEMU did about that range."""
-    return report(seconds, element, offset_bytes, length_bytes, vm) | {"kind": int(Kind.DISCARD)}
-
-
-def machine(name: str = "guest0", *, reporting: bool = True) -> VirtualMachine:
-    """A guest with 8 MiB of RAM that may be backed by huge pages."""
-    feature = (1 << Feature.REPORTING | 1 << Feature.PAGE_POISON) if reporting else 0
-    return VirtualMachine(
-        name=name,
-        qemu_version="7.2.0",
-        machine_type="pc",
-        accelerator="tcg",
-        memory_bytes=RAM_BYTES,
-        ram_blocks=(
-            RamBlock(
-                name="pc.ram",
-                used_bytes=RAM_BYTES,
-                page_bytes=4096,
-                shared=False,
-                transparent_huge_page=True,
-            ),
-        ),
-        device=BalloonProperties(
+    facts: dict[str, Any] = {
+        "name": name,
+        "qemu_version": "7.2.0",
+        "machine_type": "pc",
+        "accelerator": "tcg",
+        "memory_bytes": RAM_BYTES,
+        "ram_blocks": (block,),
+        "device": BalloonProperties(
             free_page_reporting=reporting, page_poison=True, free_page_hint=False
         ),
-        guest=GuestFacts(kernel="6.1.0", init_on_free=False, reporting_order=9),
-        features=feature,
-        poison_val=0,
-    )
+        "guest": GuestFacts(
+            kernel="6.1.0",
+            init_on_free=False,
+            reporting_order=9,
+            reporting_delay_ns=2 * NANOSECONDS,
+            reporting_capacity=32,
+        ),
+    }
+    return VirtualMachine(**{**facts, **changes})
+
+
+def started(name: str = "guest0", *, reporting: bool = True) -> VirtualMachine:
+    """A guest whose driver had done its part when the capture began."""
+    kept = (REPORTING | PAGE_POISON) if reporting else 0
+    return machine(name, reporting=reporting, features=kept, poison_val=0)
 
 
 def manifest(
@@ -103,6 +165,7 @@ def manifest(
     swap: tuple[str, ...] = (),
     probe: Probe | None = None,
     lab_settings: Mapping[str, str] | None = None,
+    complete: bool = True,
 ) -> Manifest:
     """What a trace says of itself."""
     return Manifest(
@@ -113,7 +176,7 @@ def manifest(
         created="2026-01-01T00:00:00Z",
         start_time_ns=START_NS,
         duration_ns=round(seconds * NANOSECONDS),
-        complete=True,
+        complete=complete,
         host=HostFacts(
             kernel="6.18.0",
             memory_bytes=1 << 30,
@@ -123,7 +186,7 @@ def manifest(
             frees_empty_page_tables=True,
             swap=swap,
         ),
-        virtual_machines=tuple(machines or [machine()]),
+        virtual_machines=tuple(machines or [started()]),
         probes=() if probe is None else (probe,),
     )
 
@@ -160,17 +223,71 @@ def write_trace(
     return read_trace(path)
 
 
+def trace(
+    events: Sequence[Row],
+    *,
+    machines: Sequence[VirtualMachine] | None = None,
+    samples: Sequence[Row] = (),
+    state: Sequence[Row] = (),
+    guest_samples: Sequence[Row] = (),
+    lost: int = 0,
+    complete: bool = True,
+) -> Trace:
+    """Make a trace in memory, of columns that nobody can write to, in the order of time."""
+    probe = Probe(name="memory", attached=True, lost={"ring full": lost})
+    facts = manifest(machines=machines or [machine()], scenario="", probe=probe, complete=complete)
+    ordered = sorted(events, key=lambda row: row["time_ns"])
+    rows: dict[str, Sequence[Row]] = {
+        "events": [{**row, "sequence": number} for number, row in enumerate(ordered)],
+        "samples": samples,
+        "state": state,
+        "guest_samples": guest_samples,
+    }
+    return Trace(Path("hand.trace"), facts, {name: _columns(name, rows[name]) for name in TABLES})
+
+
+def _columns(table_name: str, rows: Sequence[Row]) -> dict[str, Any]:
+    columns = {}
+    for column in TABLES[table_name].columns:
+        values = np.array([row.get(column.name, 0) for row in rows], column.dtype)
+        values.flags.writeable = False
+        columns[column.name] = values
+    return columns
+
+
+REPORTED: list[Row] = [
+    features(0.5),
+    touch(1, 0),
+    touch(1.1, HUGE),
+    *given_back(report(2, 0)),
+    touch(3, 0),
+    *given_back(report(4, HUGE, element=1)),
+]
+"""Two huge pages come, one goes and comes back, then the other goes: 2 MiB stay."""
+
+POISONED: list[Row] = [
+    features(0.4, REPORTING | PAGE_POISON),
+    write_poison(0.5),
+    touch(1, 0),
+    touch(1.1, HUGE),
+    report(2, 0),
+    report(2, HUGE),
+    touch(3, 2 * HUGE),
+]
+"""Two huge pages come and are reported in vain, then a third comes: 6 MiB stay."""
+
+
 TWO_BLOCKS: list[Row] = [
     fault(1, 0),
     fault(2, 2),
     event(3, Kind.MARKER, status=1),
-    report(4, 0, 0, 2 * MIB),
-    report(4, 0, 4 * MIB, 2048),
-    discard(4, 0, 0, 2 * MIB),
+    report(4, 0),
+    report(4, 4 * MIB, 2048),
+    discard(report(4, 0), duration_ns=0),
     fault(6, 0),
     event(7, Kind.MARKER, status=2),
-    report(8, 1, 2 * MIB, 2 * MIB),
-    discard(8, 1, 2 * MIB, 2 * MIB),
+    report(8, HUGE, element=1),
+    discard(report(8, HUGE, element=1), duration_ns=0),
     event(9, Kind.HINT_RANGE, ram_block=0, offset_bytes=4 * MIB, length_bytes=MIB),
 ]
 """Two huge pages are taken, one given back and taken again, then the other is given back.
@@ -233,6 +350,6 @@ def write_off(folder: Path) -> Trace:
     return write_trace(
         folder / "two-blocks-off.trace",
         OFF,
-        machines=[machine(reporting=False)],
+        machines=[started(reporting=False)],
         samples=off_samples(),
     )

@@ -129,6 +129,15 @@ def test_what_a_trace_cannot_say_is_refused(
         replay(read_trace(FOLDER / f"{name}.trace"), device=device, guest=guest)
 
 
+def test_a_guest_that_does_not_poison_does_not_care_for_the_property(
+    run_of: Callable[[str], Replay],
+) -> None:
+    """It wrote PAGE_POISON and dropped it before it was ready: without the offer, the same."""
+    run = replay(run_of("churn-on").trace, device=Device(page_poison=False))
+
+    assert run.events["discarded"] == run_of("churn-on").events["discarded"]
+
+
 def test_init_on_free_discards_all_and_a_poison_value_nothing(
     run_of: Callable[[str], Replay],
 ) -> None:

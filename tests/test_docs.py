@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from docs.render import PAGES, render
 from tests.synthetic import write_two_blocks
+from tools.render_docs import PAGES, render
 from workbench import plot
 from workbench.cli import app
 from workbench.measure import METRICS
@@ -29,7 +29,7 @@ def read(name):
 
 @pytest.mark.parametrize("name", PAGES)
 def test_rendered_tables_are_current(name):
-    """If this fails: python docs/render.py."""
+    """If this fails: python tools/render_docs.py."""
     assert render(read(name)) == read(name)
 
 

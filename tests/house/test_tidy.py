@@ -211,7 +211,9 @@ def test_the_rooms_exist_and_there_are_no_others():
 def test_the_rooms_are_listed_in_one_order(name, listing):
     listed = re.search(listing, (ROOT / name).read_text(encoding="utf-8"))
     assert listed is not None
-    where = [re.search(rf"\b{room}\b", listed.group(1)).start() for room in ROOMS]
+    # Of a table the first column lists the rooms; the last one says what they may import.
+    names = re.sub(r"(?m)^(\|[^|]*\|).*", r"\1", listed.group(1))
+    where = [re.search(rf"\b{room}\b", names).start() for room in ROOMS]
     assert where == sorted(where)
 
 

@@ -10,8 +10,8 @@ from tests.synthetic import (
     TWO_BLOCKS,
     event,
     fault,
-    machine,
     off_samples,
+    started,
     two_block_samples,
     write_off,
     write_trace,
@@ -70,7 +70,7 @@ def test_swap_counters_belong_to_the_host_and_not_to_each_machine(tmp_path):
     samples = two_block_samples(swap_out_pages=190, swap_in_pages=19)
     both = {name: [*values, *values] for name, values in samples.items()}
     both["vm"] = [0] * 20 + [1] * 20
-    machines = [machine("guest0"), machine("guest1")]
+    machines = [started("guest0"), started("guest1")]
     trace = write_trace(tmp_path / "two.trace", TWO_BLOCKS, machines=machines, samples=both)
     found = measured_metrics(trace)
 
@@ -94,7 +94,7 @@ def test_a_pair_is_one_scenario_with_reporting_on_and_off(pair):
     [
         {"scenario": "another"},
         {"swap": ("zram0",)},
-        {"machines": [machine(reporting=False), machine("guest1", reporting=False)]},
+        {"machines": [started(reporting=False), started("guest1", reporting=False)]},
         {
             "events": [
                 *OFF,
@@ -112,7 +112,7 @@ def test_a_pair_is_one_scenario_with_reporting_on_and_off(pair):
     ids=["scenario", "swap", "machines", "poison_val", "steps"],
 )
 def test_captures_that_differ_in_anything_else_are_no_pair(pair, tmp_path, difference):
-    facts = {"events": OFF, "machines": [machine(reporting=False)], **difference}
+    facts = {"events": OFF, "machines": [started(reporting=False)], **difference}
     other = write_trace(tmp_path / "other.trace", facts.pop("events"), **facts)
 
     assert not is_pair(pair[0], other)
@@ -136,7 +136,7 @@ def test_the_settings_of_the_lab_belong_to_the_setup(tmp_path, on_settings, off_
         tmp_path / "off.trace",
         OFF,
         lab_settings=off_settings,
-        machines=[machine(reporting=False)],
+        machines=[started(reporting=False)],
     )
 
     assert is_pair(on, off) is expected
@@ -146,7 +146,7 @@ def test_swap_that_the_lab_did_not_ask_for_does_not_separate_a_pair(tmp_path):
     settings = {"zram_bytes": "None"}
     on = write_trace(tmp_path / "on.trace", TWO_BLOCKS, lab_settings=settings, swap=("zram0",))
     off = write_trace(
-        tmp_path / "off.trace", OFF, lab_settings=settings, machines=[machine(reporting=False)]
+        tmp_path / "off.trace", OFF, lab_settings=settings, machines=[started(reporting=False)]
     )
 
     assert is_pair(on, off)
@@ -154,7 +154,7 @@ def test_swap_that_the_lab_did_not_ask_for_does_not_separate_a_pair(tmp_path):
 
 def test_a_trace_without_a_scenario_has_no_pair(tmp_path):
     on = write_trace(tmp_path / "on.trace", TWO_BLOCKS, scenario="")
-    off = write_trace(tmp_path / "off.trace", OFF, scenario="", machines=[machine(reporting=False)])
+    off = write_trace(tmp_path / "off.trace", OFF, scenario="", machines=[started(reporting=False)])
 
     assert not is_pair(on, off)
 
@@ -178,7 +178,7 @@ def test_savings_are_those_of_the_frame_and_of_the_chart(tmp_path):
     off = write_trace(
         tmp_path / "off.trace",
         OFF,
-        machines=[machine(reporting=False)],
+        machines=[started(reporting=False)],
         samples=off_samples(swap_out_pages=190, swap_in_pages=38),
     )
     saved = savings(on, off)
@@ -193,7 +193,7 @@ def test_savings_are_those_of_the_frame_and_of_the_chart(tmp_path):
 
 
 def test_a_pair_needs_samples(pair, tmp_path):
-    bare = write_trace(tmp_path / "bare.trace", OFF, machines=[machine(reporting=False)])
+    bare = write_trace(tmp_path / "bare.trace", OFF, machines=[started(reporting=False)])
 
     for question in (savings, reclaimed_over_time):
         with pytest.raises(UsageError, match="has no samples"):

@@ -6,20 +6,25 @@ import numpy as np
 import pytest
 
 from tests.synthetic import (
+    HUGE,
     START_NS,
     TWO_BLOCKS,
-    discard,
     event,
     fault,
-    machine,
+    given_back,
+    inflate,
     report,
+    started,
+    swap_in,
+    swap_out,
     write_trace,
     write_two_blocks,
 )
+from workbench.errors import UsageError
 from workbench.measure import BY_NAME, METRICS, compare, memory_over_time, metric_table, metrics
 from workbench.measure.names import metric_text, quantity_text, readable
 from workbench.replay import Guest, replay
-from workbench.schema import FaultFlag, Kind
+from workbench.schema import Kind
 from workbench.units import MIB, NANOSECONDS
 
 BY_HAND = {
@@ -79,6 +84,16 @@ def test_metrics_do_not_depend_on_the_samples(run, tmp_path):
     assert bare["model_error_mean"]["reason"]
 
 
+def test_a_final_error_without_a_quiet_sample_says_so(tmp_path):
+    """There are samples, so their absence would be a false reason."""
+    samples = {"time_ns": [START_NS + NANOSECONDS], "vm": [0], "resident_bytes": [2 * MIB]}
+    found = metrics(replay(write_trace(tmp_path / "busy.trace", [fault(1, 0)], samples=samples)))
+
+    assert found["model_error_mean"]["value"] is not None
+    assert found["model_error_final"]["value"] is None
+    assert found["model_error_final"]["reason"] == "no sample was taken while nothing moved"
+
+
 def test_a_poisoned_guest_gives_nothing_back_and_every_range_says_why(run):
     poisoned = metrics(replay(run.trace, guest=Guest(poison_val=0xAAAAAAAA)))
 
@@ -90,7 +105,7 @@ def test_a_poisoned_guest_gives_nothing_back_and_every_range_says_why(run):
 
 
 def test_part_of_a_huge_page_leaves_the_resident_set_but_not_the_host(tmp_path):
-    events = [fault(1, 0), report(2, 0, 0, MIB), discard(2, 0, 0, MIB)]
+    events = [fault(1, 0), *given_back(report(2, 0, MIB))]
     found = metrics(replay(write_trace(tmp_path / "half.trace", events)))
 
     assert found["reclaimed_bytes"]["value"] == MIB
@@ -98,7 +113,7 @@ def test_part_of_a_huge_page_leaves_the_resident_set_but_not_the_host(tmp_path):
 
 
 def test_an_inflated_balloon_is_no_report(tmp_path):
-    events = [fault(1, 0), discard(2, -1, 0, 2 * MIB)]
+    events = [fault(1, 0), inflate(2, 0, HUGE)]
     found = metrics(replay(write_trace(tmp_path / "inflate.trace", events)))
 
     assert found["inflated_bytes"]["value"] == 2 * MIB
@@ -107,13 +122,11 @@ def test_an_inflated_balloon_is_no_report(tmp_path):
 
 
 def test_swap_is_counted_in_pages_and_held_until_it_is_read_or_discarded(tmp_path):
-    swap_in = {"length_bytes": 4096, "status": int(FaultFlag.WRITE | FaultFlag.SWAP_IN)}
     events = [
         fault(1, 0),
-        event(2, Kind.SWAP_OUT, ram_block=0, offset_bytes=0, length_bytes=2 * MIB),
-        event(4, Kind.FAULT, ram_block=0, offset_bytes=0, **swap_in),
-        report(6, 0, 0, 2 * MIB),
-        discard(6, 0, 0, 2 * MIB),
+        swap_out(2, 0),
+        swap_in(4, 0),
+        *given_back(report(6, 0)),
     ]
     found = metrics(replay(write_trace(tmp_path / "swap.trace", events)))
 
@@ -127,10 +140,9 @@ def test_swap_is_counted_in_pages_and_held_until_it_is_read_or_discarded(tmp_pat
 def test_the_slowest_machine_gives_the_drain_time(tmp_path):
     events = [fault(1, 0), fault(1, 0, vm=1)]
     events += [event(2, Kind.MARKER), event(2, Kind.MARKER, vm=1)]
-    events += [report(3, 0, 0, 2 * MIB), discard(3, 0, 0, 2 * MIB)]
-    events += [report(6, 0, 0, 2 * MIB, vm=1), discard(6, 0, 0, 2 * MIB, vm=1)]
+    events += given_back(report(3, 0), report(6, 0, vm=1))
     trace = write_trace(
-        tmp_path / "two.trace", events, machines=[machine("guest0"), machine("guest1")]
+        tmp_path / "two.trace", events, machines=[started("guest0"), started("guest1")]
     )
     found = metrics(replay(trace))
 
@@ -184,7 +196,7 @@ def test_readable_frames_carry_units_and_leave_out_what_is_zero(run):
 
 
 def test_an_unknown_metric_is_answered_with_the_closest_name(run):
-    with pytest.raises(Exception, match="did you mean 'refaults'"):
+    with pytest.raises(UsageError, match="did you mean 'refaults'"):
         metric_table(run, "refault")
 
 

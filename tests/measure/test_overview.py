@@ -10,14 +10,14 @@ from tests.synthetic import (
     OFF,
     TWO_BLOCKS,
     event,
-    machine,
+    started,
     write_off,
     write_trace,
     write_two_blocks,
 )
-from workbench.measure import describe, overview, result_document
+from workbench.measure import describe, overview, refused_document, result_document
 from workbench.measure.questions import QUESTIONS
-from workbench.replay import replay
+from workbench.replay import Device, Settings, UnanswerableError, door, replay
 from workbench.schema import CONFIG_POISON_OFFSET_BYTES, Kind
 
 
@@ -40,7 +40,7 @@ def test_a_pair_answers_what_no_replay_can(tmp_path):
 def test_without_a_partner_both_directions_are_refused_with_reasons(tmp_path):
     on = write_two_blocks(tmp_path)
     off = write_trace(
-        tmp_path / "o.trace", OFF, machines=[machine(reporting=False)], scenario="other"
+        tmp_path / "o.trace", OFF, machines=[started(reporting=False)], scenario="other"
     )
     found = list(overview([on, off]))
 
@@ -93,6 +93,32 @@ def test_a_description_counts_events_and_losses_and_judges_every_question(tmp_pa
     assert len(found["questions"]) == len(QUESTIONS)
     assert all(q["answerable"] or q["reasons"] for q in found["questions"])
     json.dumps(found, allow_nan=False)
+
+
+def test_all_questions_are_judged_by_one_replay(tmp_path, monkeypatch):
+    run_machine, replayed = door.run_machine, []
+
+    def counted(trace, *arguments):
+        replayed.append(trace.name)
+        return run_machine(trace, *arguments)
+
+    monkeypatch.setattr(door, "run_machine", counted)
+    describe(write_two_blocks(tmp_path))
+
+    assert replayed == ["two-blocks"]
+
+
+def test_a_refusal_carries_what_does_not_depend_on_the_question(tmp_path):
+    trace = write_two_blocks(tmp_path)
+    settings = Settings(device=Device(free_page_reporting=False))
+    with pytest.raises(UnanswerableError) as caught:
+        replay(trace, settings=settings)
+    refused = refused_document(trace, caught.value, settings)
+    captured = replay(trace)
+
+    assert refused["model_error"] == captured.model_error
+    assert refused["lineage"] == {**captured.lineage, "settings": settings.model_dump()}
+    assert refused["events"]["total"] == captured.events["total"]
 
 
 @pytest.mark.parametrize("key", ["lineage", "settings", "identifiable", "metrics", "model_error"])

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from tests.synthetic import TWO_BLOCKS, machine, write_off, write_trace, write_two_blocks
+from tests.synthetic import TWO_BLOCKS, started, write_off, write_trace, write_two_blocks
 from workbench import plot
 from workbench.measure import (
     measured_over_time,
@@ -109,7 +109,7 @@ def test_axes_have_units_that_fit_and_few_round_ticks(
 
 def test_each_machine_has_its_panel(tmp_path):
     trace = write_trace(
-        tmp_path / "two.trace", TWO_BLOCKS, machines=[machine("left"), machine("right")]
+        tmp_path / "two.trace", TWO_BLOCKS, machines=[started("left"), started("right")]
     )
     figure = plot.resident_memory(replay(trace))
 

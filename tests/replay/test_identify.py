@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.replay.traces import (
+from tests.synthetic import (
     HUGE,
     PAGE_POISON,
     POISON_VAL,
@@ -205,7 +205,7 @@ REFUSED = {
         INIT_ON_FREE,
         device(page_poison=False),
         {},
-        "without it Linux drops REPORTING",
+        "the driver drops REPORTING, because PAGE_POISON is not offered",
     ),
     "PAGE_POISON on where the driver dropped REPORTING": (
         ONLY_FAULTS,

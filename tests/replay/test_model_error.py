@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.replay.traces import (
+from tests.synthetic import (
     HUGE,
     RAM_BYTES,
     REPORTED,
@@ -119,6 +119,14 @@ def test_what_was_not_measured_is_unknown():
     assert error["swapped_bytes"] is None
     assert error["resident_bytes"]["final_pages"] == 0
     assert error["reason"] == "swapped_bytes were not measured"
+
+
+def test_every_reason_is_given():
+    error = error_of([touch(1, 0)], [sample(1, HUGE, UNKNOWN)])
+
+    assert error["reason"] == (
+        "no sample was taken while nothing moved; swapped_bytes were not measured"
+    )
 
 
 def test_nothing_measured_and_nothing_predicted_is_no_error():

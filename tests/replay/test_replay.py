@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import workbench
-from tests.replay.traces import (
+from tests.synthetic import (
     HUGE,
     POISON_VAL,
     POISONED,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from workbench.cli.app import command_app
-from workbench.cli.output import JsonOption, note, print_json, print_text, working
+from workbench.cli.output import JsonOption, note, print_json, print_table, print_text, working
 from workbench.errors import InputError
 from workbench.units import MIB
 
@@ -37,6 +37,7 @@ _COLUMNS = (
     "swap I/O",
     "answered by",
 )
+"""On the bundled traces all of them fit into 80 columns."""
 
 
 @app.command()
@@ -100,7 +101,7 @@ def _print(answers: Sequence[Answer], pairs: Sequence[tuple[Trace, Trace]]) -> N
             rows.append((answer.trace.name, *[""] * (len(_COLUMNS) - 1)))
         rows.append(_row(answer, notes))
     print_text("Guest RAM in host memory, and what discards returned of it, in MiB")
-    print_text(_table(rows, shutil.get_terminal_size((_WIDTH, 0)).columns))
+    print_table(_COLUMNS, rows, right=_COLUMNS[1:-1], fold=False)
     print_text("")
     for text, number in notes.items():
         _print_wrapped(f"({number}) ", text)
@@ -112,27 +113,6 @@ def _print(answers: Sequence[Answer], pairs: Sequence[tuple[Trace, Trace]]) -> N
         )
     for on, off in pairs:
         _print_wrapped("  ", f"{on.name}: {_saved_text(savings(on, off))}")
-
-
-def _table(rows: Sequence[tuple[str, ...]], terminal_columns: int) -> str:
-    """Lay the table out: no cell is ever wrapped, and 80 columns are enough if need be."""
-    import io
-
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    padding = 1 if terminal_columns >= _WIDTH else 0
-    table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, padding))
-    for column in _COLUMNS:
-        is_text = column in (_COLUMNS[0], _COLUMNS[-1])
-        table.add_column(column, justify="left" if is_text else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    paper = io.StringIO()
-    Console(file=paper, width=2 * _WIDTH, force_terminal=False).print(table)
-    return "\n".join(line.rstrip() for line in paper.getvalue().strip("\n").splitlines())
 
 
 def _print_wrapped(head: str, text: str) -> None:
@@ -174,7 +154,7 @@ def _answered_by(answer: Answer, notes: dict[str, int]) -> str:
 def _discards(discards: object, ranges: object) -> str:
     if not isinstance(discards, int) or not isinstance(ranges, int) or ranges == 0:
         return "-"
-    return f"{discards:,}" if discards == ranges else f"{discards:,} of {ranges:,}"
+    return f"{discards:,}" if discards == ranges else f"{discards:,}/{ranges:,}"
 
 
 def _mebibytes(value: object) -> str:

@@ -17,6 +17,7 @@ import dataclasses
 import io
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -68,11 +69,17 @@ def print_table(
     *,
     title: str | None = None,
     right: Sequence[str] = (),
+    fold: bool = True,
 ) -> None:
-    """Print an aligned table; the columns named in `right` are aligned to the right."""
+    """Print an aligned table; the columns named in `right` are aligned to the right.
+
+    Where the terminal is too narrow, cells are folded; without `fold` the columns move together
+    instead, and no cell is ever broken.
+    """
     # Rich takes a tenth of a second to import, which `--json` and `--help` need not wait for.
     from rich import box
     from rich.console import Console
+    from rich.measure import Measurement
     from rich.table import Table
     from rich.text import Text
 
@@ -82,8 +89,13 @@ def print_table(
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     paper = io.StringIO()
-    width = None if sys.stdout.isatty() else _PIPE_COLUMNS
-    Console(file=paper, width=width, force_terminal=False).print(table)
+    width = None if fold and sys.stdout.isatty() else _PIPE_COLUMNS
+    console = Console(file=paper, width=width, force_terminal=False)
+    if not fold:
+        needed = Measurement.get(console, console.options, table).maximum
+        if needed > shutil.get_terminal_size((needed, 0)).columns:
+            table.show_edge, table.padding = False, 0
+    console.print(table)
     lines = (line.rstrip() for line in paper.getvalue().splitlines())
     print_text("\n".join(lines).strip("\n"))
 

@@ -7,7 +7,6 @@ from workbench.measure.dictionary import (
     METRICS,
     SKIP_REASONS,
     Aggregate,
-    Better,
     Metric,
 )
 from workbench.measure.frames import (
@@ -19,7 +18,7 @@ from workbench.measure.frames import (
     metric_table,
     report_outcomes,
 )
-from workbench.measure.measured import measured_metrics, measured_over_time, measured_series
+from workbench.measure.measured import measured_metrics, measured_over_time
 from workbench.measure.metrics import metrics
 from workbench.measure.names import metric_text, quantity_text, readable
 from workbench.measure.overview import Answer, overview
@@ -32,7 +31,6 @@ from workbench.measure.pairs import (
     reclaimed_over_time,
     savings,
 )
-from workbench.measure.residency import resident_series, swapped_series
 from workbench.measure.result import refused_document, result_document, write_ledger
 from workbench.measure.series import Series, add, thin
 
@@ -43,7 +41,6 @@ __all__ = [
     "SKIP_REASONS",
     "Aggregate",
     "Answer",
-    "Better",
     "MemorySource",
     "Metric",
     "Savings",
@@ -58,7 +55,6 @@ __all__ = [
     "measured_metrics",
     "measured_over_time",
     "measured_pair",
-    "measured_series",
     "memory_frame",
     "memory_over_time",
     "metric_table",
@@ -70,10 +66,8 @@ __all__ = [
     "reclaimed_over_time",
     "refused_document",
     "report_outcomes",
-    "resident_series",
     "result_document",
     "savings",
-    "swapped_series",
     "thin",
     "write_ledger",
 ]

@@ -11,6 +11,8 @@ import enum
 from dataclasses import dataclass
 from typing import Final
 
+from workbench.replay import SKIPPED
+
 
 class Aggregate(enum.Enum):
     """How a metric sums up a run."""
@@ -59,7 +61,7 @@ def _skipped(reason: str, condition: str) -> Metric:
     )
 
 
-SKIP_REASONS: Final = ("inhibited", "poisoned", "bad_address", "unaligned", "overrun")
+SKIP_REASONS: Final = tuple(SKIPPED)
 """In the order in which QEMU checks: the first that holds names the outcome."""
 
 METRICS: Final[tuple[Metric, ...]] = (

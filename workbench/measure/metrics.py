@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.measure import series
-from workbench.measure.dictionary import METRICS, SKIP_REASONS
+from workbench.measure.dictionary import METRICS
 from workbench.measure.residency import machine_indexes, resident_series, swapped_series
-from workbench.replay import Outcome
+from workbench.replay import SKIPPED, Outcome
 from workbench.schema import NO_ELEMENT, Kind
 from workbench.units import NANOSECONDS, PAGE_BYTES
 
@@ -36,15 +36,12 @@ def metrics(run: Replay) -> dict[str, dict[str, object]]:
         value = values[metric.name]
         result[metric.name] = {"value": value, "unit": metric.unit}
         if value is None:
-            result[metric.name]["reason"] = _NO_VALUE[metric.name]
+            no_fall = metric.name == "drain_seconds"
+            result[metric.name]["reason"] = _NO_FALL if no_fall else run.model_error["reason"]
     return result
 
 
-_NO_VALUE = {
-    "drain_seconds": "resident memory never fell by a tenth of its peak and stayed down",
-    "model_error_mean": "there are no samples of the captured settings to compare with",
-    "model_error_final": "there are no samples of the captured settings to compare with",
-}
+_NO_FALL = "resident memory never fell by a tenth of its peak and stayed down"
 
 
 def _memory(run: Replay) -> dict[str, Any]:
@@ -78,8 +75,7 @@ def _reporting(run: Replay) -> dict[str, Any]:
     }
     failed = is_report & (ledger.outcome == Outcome.DISCARD_FAILED)
     values["discards_failed"] = int(failed.sum())
-    for reason in SKIP_REASONS:
-        outcome = Outcome[f"SKIPPED_{reason.upper()}"]
+    for reason, outcome in SKIPPED.items():
         values[f"skipped_{reason}"] = int((is_report & (ledger.outcome == outcome)).sum())
     return values
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from workbench.measure.measured import measured_metrics
 from workbench.measure.metrics import metrics
 from workbench.measure.pairs import find_on, find_pair, never_reports, reports
-from workbench.measure.questions import POISON_PATTERN
+from workbench.model import PAGE_POISON_VAL
 from workbench.replay import Device, Guest, Settings, UnanswerableError, replay
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def overview(traces: Sequence[Trace]) -> Iterator[Answer]:
 def _other_poison(as_captured: Answer) -> int:
     """Ask a poisoned guest for a value of 0, and every other for the pattern."""
     skipped = as_captured.numbers.get("skipped_poisoned")
-    return 0 if skipped else POISON_PATTERN
+    return 0 if skipped else PAGE_POISON_VAL
 
 
 def _ask_reporting(trace: Trace, *, on: bool, partner: Trace | None) -> Answer:

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from workbench.measure.metrics import metrics
-from workbench.replay import Outcome, replay
+from workbench.replay import Outcome, lineage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,14 +28,13 @@ def refused_document(
 
     What does not depend on the question is there: lineage, and the error of the model as captured.
     """
-    captured = replay(trace)
     return {
-        "lineage": {**captured.lineage, "settings": settings.model_dump()},
+        "lineage": lineage(trace, settings),
         "settings": settings.model_dump(),
         "identifiable": refusal.identifiable.to_dict(),
         "metrics": {},
-        "model_error": captured.model_error,
-        "events": {"total": captured.events["total"], "applied": 0, "skipped": {}},
+        "model_error": refusal.model_error,
+        "events": {"total": len(trace.columns("events")["kind"]), "applied": 0, "skipped": {}},
     }
 
 

@@ -23,7 +23,7 @@ from workbench.model.host import (
     set_pages,
     settle_mappings,
 )
-from workbench.model.negotiation import GuestPoison, Negotiated, negotiate
+from workbench.model.negotiation import PAGE_POISON_VAL, GuestPoison, Negotiated, negotiate
 from workbench.model.outcomes import Outcome, Surprise
 from workbench.model.run import OK, new_ledger, run_events
 
@@ -31,6 +31,7 @@ __all__ = [
     "AS_CAPTURED",
     "HELD_PAGES",
     "OK",
+    "PAGE_POISON_VAL",
     "RESIDENT_PAGES",
     "SWAPPED_PAGES",
     "Blocks",

@@ -1,7 +1,8 @@
 """Charts: one frame (or run) in, one matplotlib figure out.
 
-Every chart names its trace and model, carries a banner if events were lost, and measures bytes in
-IEC units.  No function here opens a window or touches matplotlib's global state.
+Every chart of a replay names its trace and model, and every chart of a measured pair its two
+traces.  Each carries a banner if events were lost, and measures bytes in IEC units.  No function
+here opens a window or touches matplotlib's global state.
 """
 
 from workbench.plot.chart import save

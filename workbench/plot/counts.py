@@ -120,10 +120,6 @@ def skip_reasons(frame: pd.DataFrame, ax: Axes | None = None) -> Figure:
     return chart.figure_of(axes)
 
 
-def _reason_text(reason: str) -> str:
-    return f"skipped: {reason.replace('_', ' ')}"
-
-
 def _label_bar(axes: Axes, count: float, row: float, text: str) -> None:
     axes.annotate(
         text,

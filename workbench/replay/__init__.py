@@ -4,12 +4,13 @@ Takes a trace and settings, gives a `Replay` with lineage and the model's own er
 """
 
 from workbench.model import Outcome, Surprise
-from workbench.replay.door import Replay, identify, replay
-from workbench.replay.identify import Identifiable, UnanswerableError
+from workbench.replay.door import SKIPPED, Replay, captured_facts, identify, lineage, replay
+from workbench.replay.identify import Identifiable, UnanswerableError, judge
 from workbench.replay.ledger import Ledger
 from workbench.replay.settings import Device, Guest, Settings, read_settings
 
 __all__ = [
+    "SKIPPED",
     "Device",
     "Guest",
     "Identifiable",
@@ -19,7 +20,10 @@ __all__ = [
     "Settings",
     "Surprise",
     "UnanswerableError",
+    "captured_facts",
     "identify",
+    "judge",
+    "lineage",
     "read_settings",
     "replay",
 ]

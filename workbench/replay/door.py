@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import platform
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,7 @@ import workbench
 from workbench.errors import UsageError
 from workbench.model import Outcome, Surprise, model_digest
 from workbench.replay.decisions import Decisions, captured_decisions
-from workbench.replay.facts import trace_facts
+from workbench.replay.facts import TraceFacts, trace_facts
 from workbench.replay.identify import Identifiable, UnanswerableError, judge
 from workbench.replay.ledger import Ledger, merge_ledgers
 from workbench.replay.machine import run_machine
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
     from workbench.trace import Trace
 
-SKIPPED = (
-    Outcome.SKIPPED_INHIBITED,
-    Outcome.SKIPPED_POISONED,
-    Outcome.SKIPPED_BAD_ADDRESS,
-    Outcome.SKIPPED_UNALIGNED,
-    Outcome.SKIPPED_OVERRUN,
-)
-"""In the order in which QEMU checks."""
+SKIPPED: Final = {
+    "inhibited": Outcome.SKIPPED_INHIBITED,
+    "poisoned": Outcome.SKIPPED_POISONED,
+    "bad_address": Outcome.SKIPPED_BAD_ADDRESS,
+    "unaligned": Outcome.SKIPPED_UNALIGNED,
+    "overrun": Outcome.SKIPPED_OVERRUN,
+}
+"""By reason, in the order in which QEMU checks: the first that holds names the outcome."""
 
 
 class _TraceRun(NamedTuple):
@@ -149,7 +149,7 @@ def replay(
 
     Raises
     ------
-    UnidentifiableError
+    UnanswerableError
         The trace does not hold what the answer needs; the message says what.
     InputError
         The trace is damaged.
@@ -157,14 +157,17 @@ def replay(
     Notes
     -----
     A what-if replays the trace as captured too, for `model_error` and to judge what can be
-    answered.  Samples are read after both, only to compare.
+    answered.  Samples are read only to compare it with them.
     """
     settings = _choose(device, guest, settings)
     decisions = captured_decisions(trace.columns("events"))
     captured = _run_trace(trace, Settings(), decisions)
     identifiable = judge(trace_facts(trace, captured.ledger), settings)
+    error = model_error(
+        trace, captured.ledger, captured.initial_resident_pages, captured.initial_swapped_pages
+    )
     if not identifiable.answerable:
-        raise UnanswerableError(trace.name, identifiable)
+        raise UnanswerableError(trace.name, identifiable, error)
     run = _run_trace(trace, settings, decisions) if settings.changed else captured
     events = _event_counts(run.ledger, captured.ledger, decisions)
     identifiable = replace(identifiable, notes=(*identifiable.notes, *_late_notes(events)))
@@ -172,17 +175,12 @@ def replay(
         trace=trace,
         settings=settings,
         identifiable=identifiable,
-        lineage=_lineage(trace, settings),
+        lineage=lineage(trace, settings),
         ledger=run.ledger,
         initial_resident_pages=run.initial_resident_pages,
         initial_swapped_pages=run.initial_swapped_pages,
         final_held_pages=run.final_held_pages,
-        model_error=model_error(
-            trace,
-            captured.ledger,
-            captured.initial_resident_pages,
-            captured.initial_swapped_pages,
-        ),
+        model_error=error,
         events=events,
     )
 
@@ -195,8 +193,18 @@ def identify(
     guest: Guest | None = None,
 ) -> Identifiable:
     """Judge whether `trace` can answer for these settings, without answering."""
+    return judge(captured_facts(trace), _choose(device, guest, settings))
+
+
+def captured_facts(trace: Trace) -> TraceFacts:
+    """Collect what `judge` goes by, to judge more than one question.
+
+    Notes
+    -----
+    Replays the trace as captured, which is all the work there is: judging takes no time.
+    """
     captured = _run_trace(trace, Settings(), captured_decisions(trace.columns("events")))
-    return judge(trace_facts(trace, captured.ledger), _choose(device, guest, settings))
+    return trace_facts(trace, captured.ledger)
 
 
 def _choose(device: Device | None, guest: Guest | None, settings: Settings | None) -> Settings:
@@ -220,7 +228,8 @@ def _run_trace(trace: Trace, settings: Settings, decisions: Decisions) -> _Trace
     )
 
 
-def _lineage(trace: Trace, settings: Settings) -> dict[str, Any]:
+def lineage(trace: Trace, settings: Settings) -> dict[str, Any]:
+    """Say what a result for these settings is made of."""
     return {
         "trace": trace.digest,
         "settings": settings.model_dump(),
@@ -237,10 +246,7 @@ def _lineage(trace: Trace, settings: Settings) -> dict[str, Any]:
 def _event_counts(ledger: Ledger, captured: Ledger, decisions: Decisions) -> dict[str, Any]:
     is_report = ledger.kind == Kind.REPORT
     reported = ledger.outcome[is_report]
-    skipped = {
-        outcome.name.removeprefix("SKIPPED_").lower(): int((reported == outcome).sum())
-        for outcome in SKIPPED
-    }
+    skipped = {reason: int((reported == outcome).sum()) for reason, outcome in SKIPPED.items()}
     asked = np.isin(captured.outcome, (Outcome.DISCARDED, Outcome.DISCARD_FAILED))
     differing = int((is_report & (asked != decisions.discarded)).sum())
     return {

@@ -79,7 +79,7 @@ def _machine_facts(trace: Trace, ledger: Ledger, vm: int) -> MachineFacts:
     is_own = events["vm"] == vm
     kind = np.where(is_own, events["kind"], 0)
     is_report = kind == Kind.REPORT
-    features = _features_ever(machine.features or 0, events["status"][kind == Kind.FEATURES])
+    features = _features_kept(machine.features or 0, kind, events["status"])
 
     keeps_reporting = bool(features >> Feature.REPORTING & 1)
     keeps_page_poison = bool(features >> Feature.PAGE_POISON & 1)
@@ -111,8 +111,22 @@ def _offered(known: bool | None, *, kept: bool) -> bool | None:  # noqa: FBT001 
     return True if known is None and kept else known
 
 
-def _features_ever(initial: int, later: npt.NDArray[np.int64]) -> int:
-    return initial | int(np.bitwise_or.reduce(later, initial=0))
+def _features_kept(
+    initial: int, kind: npt.NDArray[np.integer], status: npt.NDArray[np.int64]
+) -> int:
+    """Features that any negotiation ended with.
+
+    Linux writes what it knows first and drops what it then decides against (Linux 6.1
+    drivers/virtio/virtio.c, virtio_dev_probe): only the last write before a reset counts.
+    """
+    kept, current = 0, initial
+    for row in np.flatnonzero((kind == Kind.FEATURES) | (kind == Kind.RESET)):
+        if kind[row] == Kind.RESET:
+            kept |= current
+            current = 0
+        else:
+            current = int(status[row])
+    return kept | current
 
 
 def _swaps(trace: Trace, vm: int, kind: npt.NDArray[np.int64]) -> bool:

@@ -8,17 +8,20 @@ reports that still arrive, because the guest cannot tell.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from workbench.errors import UnidentifiableError
+from workbench.model import GuestPoison, negotiate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from workbench.replay.facts import MachineFacts, TraceFacts
     from workbench.replay.settings import Settings
 
 _NO_GUEST_MODEL = "and there is no model of the guest's allocator yet to place them"
+
+_POISONING: Final = GuestPoison(init_on_free=False, page_poisoning=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +44,17 @@ class Identifiable:
 
 
 class UnanswerableError(UnidentifiableError):
-    """The trace cannot answer; `identifiable` has the reasons."""
+    """The trace cannot answer; `identifiable` has the reasons.
 
-    def __init__(self, trace_name: str, identifiable: Identifiable) -> None:
+    `model_error` is that of the replay as captured, which does not depend on the question.
+    """
+
+    def __init__(
+        self, trace_name: str, identifiable: Identifiable, model_error: Mapping[str, Any]
+    ) -> None:
         super().__init__(f"{trace_name}: {'; '.join(identifiable.reasons)}")
         self.identifiable = identifiable
+        self.model_error = model_error
 
 
 def judge(facts: TraceFacts, settings: Settings) -> Identifiable:
@@ -93,22 +102,35 @@ def _judge_page_poison(machine: MachineFacts, settings: Settings) -> str | None:
     captured = machine.offers_page_poison
     if wanted is None or wanted == captured:
         return None
-    if wanted:
-        if machine.reports or machine.offers_reporting is False:
-            return None  # A driver that reports without PAGE_POISON would not have taken it.
-        if captured is None:
-            return "the trace does not say whether page_poison was on"
-        return (
-            "captured with page_poison off, and the driver did not keep REPORTING: with it on the "
-            "guest may report, and what it would report is not in the trace"
-        )
-    if not machine.reports or not machine.negotiated_page_poison:
-        return None
-    return (
-        "the guest fills the pages it frees and its driver kept PAGE_POISON: without it Linux "
-        "drops REPORTING (virtballoon_validate), the guest would use other addresses, "
-        f"{_NO_GUEST_MODEL}"
+    then = negotiate(
+        _guest(machine),
+        offers_page_poison=wanted,
+        offers_reporting=machine.reports or machine.offers_reporting is not False,
     )
+    if then.reporting == machine.reports:
+        return None
+    if machine.reports:
+        return (
+            f"the guest fills the pages it frees, and {then.reason}: it would use other addresses, "
+            f"{_NO_GUEST_MODEL}"
+        )
+    if captured is None:
+        return "the trace does not say whether page_poison was on"
+    return (
+        "captured with page_poison off, and the driver did not keep REPORTING: with it on the "
+        "guest may report, and what it would report is not in the trace"
+    )
+
+
+def _guest(machine: MachineFacts) -> GuestPoison:
+    """Tell from what the driver kept what the guest does with free pages.
+
+    One that keeps PAGE_POISON fills them, one that reports without it does not; and one that does
+    not report may have dropped REPORTING because it fills them.  Not with what, which is no matter
+    to what the driver keeps.
+    """
+    fills_free_pages = machine.negotiated_page_poison or not machine.reports
+    return GuestPoison(init_on_free=fills_free_pages, page_poisoning=False)
 
 
 def _judge_inhibited(machine: MachineFacts, settings: Settings) -> str | None:
@@ -141,10 +163,11 @@ def _judge_poison_val(machine: MachineFacts, settings: Settings) -> str | None:
     offered = settings.device.page_poison
     if offered is None:
         offered = machine.offers_page_poison
-    if offered is False:
+    then = negotiate(_POISONING, offers_page_poison=offered is not False, offers_reporting=True)
+    if then.poison_val is None:
         return (
-            "without PAGE_POISON a Linux guest that poisons drops REPORTING and QEMU keeps "
-            "poison_val 0; ask with device.page_poison=on"
+            f"in a guest that poisons, {then.reason}, and QEMU keeps poison_val 0; ask with "
+            "device.page_poison=on"
         )
     return _judge_fewer_discards(machine, machine.discarded)
 

@@ -63,13 +63,13 @@ def model_error(
         )
         for vm in range(len(trace.manifest.virtual_machines))
     ]
-    reasons = [machine["reason"] for machine in machines if machine["reason"]]
+    reasons = dict.fromkeys(machine["reason"] for machine in machines if machine["reason"])
     return {
         "resident_bytes": _worst([machine["resident_bytes"] for machine in machines]),
         "swapped_bytes": _worst([machine["swapped_bytes"] for machine in machines]),
         "samples": sum(machine["samples"] for machine in machines),
         "quiet_samples": sum(machine["quiet_samples"] for machine in machines),
-        "reason": reasons[0] if reasons else None,
+        "reason": "; ".join(reasons) or None,
         "virtual_machines": machines,
     }
 
@@ -90,8 +90,7 @@ def _machine_error(
     if measured.time_ns.size == 0:
         error["reason"] = "the trace has no samples of this machine"
         return error
-    if not measured.is_quiet.any():
-        error["reason"] = "no sample was taken while nothing moved"
+    reasons = [] if measured.is_quiet.any() else ["no sample was taken while nothing moved"]
     ram_bytes = sum(block.used_bytes for block in machine.ram_blocks)
     own = ledger.vm == vm
     # The pages are read one after the other; the middle of the reading is the fairest instant.
@@ -102,12 +101,13 @@ def _machine_error(
     ):
         measured_bytes = getattr(measured, name)
         if (measured_bytes == UNKNOWN).any():
-            error["reason"] = f"{name} were not measured"
+            reasons.append(f"{name} were not measured")
             continue
         pages = initial_pages + np.concatenate(([0], np.cumsum(delta_pages[own])))
         error[name] = _distance(
             pages[at_sample] * PAGE_BYTES - measured_bytes, measured_bytes, measured, ram_bytes
         )
+    error["reason"] = "; ".join(reasons) or None
     return error
 
 

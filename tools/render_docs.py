@@ -1,24 +1,30 @@
-# ruff: noqa: INP001 - a script beside the pages it writes, not a package.
-"""Write the tables of the documentation anew from the code they describe.
+"""Write the tables of the documentation anew from the code and the traces they describe.
 
-python docs/render.py          rewrites what stands between `<!-- NAME -->` and `<!-- end -->`
+python tools/render_docs.py      rewrites what stands between `<!-- NAME -->` and `<!-- end -->`
 
 tests/test_docs.py checks that nothing would change.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.cli.app import COMMANDS
 from workbench.measure import MEASURED_METRICS, METRICS
+from workbench.replay import replay
 from workbench.schema import KIND_MEANINGS, TABLES, FaultFlag, Feature, Kind, PageState
-from workbench.trace import manifest
+from workbench.trace import manifest, read_trace
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pydantic import BaseModel
+    from pydantic.fields import FieldInfo
+
+    from workbench.measure import Metric
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -60,7 +66,35 @@ def _tables() -> dict[str, str]:
             ],
         ),
         "manifest": _manifest(),
+        "model-error": _model_error(),
     }
+
+
+@functools.cache
+def _model_error() -> str:
+    """Replay every bundled trace as captured, and say how far that is from the samples."""
+    rows = []
+    for path in sorted((ROOT / "traces").glob("*.trace")):
+        error = replay(read_trace(path)).model_error
+        resident, swapped = error["resident_bytes"], error["swapped_bytes"]
+        largest = max(resident["quiet_max"], swapped["quiet_max"])
+        rows.append(
+            (
+                f"`{path.stem}`",
+                f"{resident['final_pages']:,}",
+                f"{100 * resident['mean']:.2f} %",
+                f"{100 * largest:.4f} %" if largest else "0",
+                f"{error['quiet_samples']:,} of {error['samples']:,}",
+            )
+        )
+    header = (
+        "trace",
+        "pages off at the end",
+        "mean error, of the peak",
+        "largest error at a quiet sample, of RAM",
+        "quiet samples",
+    )
+    return _table(header, rows)
 
 
 def _columns(table_name: str) -> str:
@@ -71,7 +105,7 @@ def _columns(table_name: str) -> str:
     return f"{table.meaning}\n\n{_table(('column', 'type', 'unit', 'meaning'), rows)}"
 
 
-def _metrics(metrics) -> str:  # noqa: ANN001 - a tuple of Metric.
+def _metrics(metrics: Iterable[Metric]) -> str:
     return _table(
         ("metric", "unit", "kind", "better", "formula"),
         [(f"`{m.name}`", m.unit, m.aggregate.value, m.better.value, m.formula) for m in metrics],
@@ -100,7 +134,7 @@ def _fields(model: type[BaseModel]) -> str:
     )
 
 
-def _type(field) -> str:  # noqa: ANN001 - pydantic's FieldInfo.
+def _type(field: FieldInfo) -> str:
     annotation = field.annotation
     text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
     return re.sub(r"[\w.]*\.(\w+)", r"\1", text).replace("|", "\\|")

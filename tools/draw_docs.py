@@ -1,7 +1,6 @@
-# ruff: noqa: INP001 - a script beside the pages it writes, not a package.
 """Draw the pictures of the documentation from the bundled traces.
 
-python docs/images.py          writes docs/images/*.png
+python tools/draw_docs.py      writes docs/images/*.png
 """
 
 from __future__ import annotations
