@@ -49,8 +49,9 @@ KIND_MEANINGS: Final[dict[Kind, str]] = {
     Kind.REPORT: "One range of a reported element, before the device decides about it.  status: 0.",
     Kind.DISCARD: "QEMU gave a range back to the host.  status: what ram_block_discard_range "
     "returned; element: the element it served, or -1 (an inflated balloon).",
-    Kind.FAULT: "The guest or QEMU faulted on a page of guest RAM.  length_bytes: memory the host "
-    "allocated for it (0: none, -1: not seen); status: FaultFlag bits.",
+    Kind.FAULT: "The guest or QEMU faulted on a page of guest RAM; time_ns is when it was served.  "
+    "length_bytes: memory the host allocated for it (0: none, -1: not seen); status: FaultFlag "
+    "bits.",
     Kind.SWAP_OUT: "The host wrote a page, or a whole huge page, of guest RAM to swap.",
     Kind.HINT_COMMAND: "The driver sent a command on the hint queue.  status: the command id.",
     Kind.HINT_RANGE: "A range that a migration need not send.",

@@ -13,7 +13,7 @@ from workbench.capture.decoder import Decoder, Guest
 from workbench.capture.frames import FrameTable
 from workbench.capture.records import RAW_DTYPE, Source
 from workbench.schema import FaultFlag, Kind
-from workbench.units import GIB, HUGE_PAGE_BYTES, MIB, PAGE_BYTES
+from workbench.units import GIB, HUGE_PAGE_BYTES, MIB, NANOSECONDS, PAGE_BYTES
 
 PROCESS, THREAD = 100, 101
 RAM_ADDRESS, RAM_BYTES = 0x7F0000000000, 64 * MIB
@@ -44,7 +44,7 @@ def decode(*rows: tuple[Source, int, dict[str, int]]) -> dict[str, list[int]]:
     """Decode records, and give up waiting for whatever is still open."""
     made = decoder()
     made.feed(records(*rows))
-    made.finish_faults(1 << 62)
+    made.finish()
     return {name: values.tolist() for name, values in made.take_columns().items()}
 
 
@@ -104,6 +104,48 @@ def test_a_fault_says_what_the_host_allocated_for_it(
     assert events["status"] == [int(flags)]
 
 
+def test_a_fault_counts_from_when_it_was_served() -> None:
+    """A page that is fetched while its eviction is still being written is in memory afterwards."""
+    made = decoder()
+    made.feed(
+        records(
+            *(fault(), allocation(7), DONE),
+            fault(),
+            (Source.SWAP_OUT, 7, {"thread": 1}),
+            *(allocation(8), DONE, SWAPPED_IN),
+        )
+    )
+    made.finish()
+    events = made.take_columns()
+    order = np.argsort(events["time_ns"], kind="stable")
+
+    assert events["kind"][order].tolist() == [Kind.FAULT, Kind.SWAP_OUT, Kind.FAULT]
+    assert events["duration_ns"][order].tolist() == [2, 0, 4]
+
+
+def test_what_comes_too_late_is_counted() -> None:
+    """A fault that was given up after ten seconds, and then served, is a loss with a name."""
+    made = decoder()
+    made.feed(records(fault()))
+    made.finish_faults(11 * NANOSECONDS)
+    late = records(allocation(7), DONE)
+    late["time_ns"] += 11 * NANOSECONDS
+    made.feed(late)
+
+    assert made.take_columns()["length_bytes"].tolist() == [0]
+    assert made.late_outcomes == 1
+
+
+def test_where_counters_are_kept_back_an_allocation_ends_a_fault() -> None:
+    """Linux before 6.2 lets a thread change 64 pages before its process's counters move."""
+    made = decoder()
+    made.counts_are_exact = False
+    made.feed(records(fault(), allocation(7), fault(MIB), fault(2 * MIB), allocation(8)))
+    made.finish()
+
+    assert made.take_columns()["length_bytes"].tolist() == [PAGE_BYTES, 0, PAGE_BYTES]
+
+
 def test_threads_do_not_share_faults() -> None:
     """An allocation belongs to the fault of its own thread."""
     events = decode(
@@ -136,7 +178,7 @@ def test_batches_do_not_matter() -> None:
     for number in range(len(rows)):
         parts.feed(rows[number : number + 1])
     for one in (whole, parts):
-        one.finish_faults(1 << 62)
+        one.finish()
 
     first, second = whole.take_columns(), parts.take_columns()
 

@@ -26,6 +26,9 @@ OPERATIONS = st.one_of(
 @given(operations=st.lists(OPERATIONS, max_size=12))
 @example(operations=[("put huge", 0, 3), ("take", 1, 0), ("take", 0, 0), ("take", 2, 0)])
 @example(operations=[("put huge", 0, 0), ("put huge", HUGE, 0), ("take", 0, 0)])
+@example(  # A frame that a page left belongs to somebody else when it goes to swap.
+    operations=[("put", 0, 7), ("forget", 7, 1), ("put", HUGE, 7), ("take", 0, 0)]
+)
 def test_the_table_equals_a_dictionary_of_all_frames(
     operations: list[tuple[str, int, int]],
 ) -> None:
@@ -54,7 +57,7 @@ def test_guests_do_not_share_pages() -> None:
     table.put(0, 9, 0, 0, 0)
     table.put(HUGE, 9, 1, 0, 0)
 
-    table.forget(0, 0, 0, PAGE_BYTES)
+    table.forget(0, 0, PAGE_BYTES, PAGE_BYTES)
 
     assert [place.length_bytes for frame in (0, HUGE) if (place := table.take(frame))] == [
         PAGE_BYTES,

@@ -158,6 +158,14 @@ def test_rights_are_read_from_the_capabilities(machine, capabilities, able):
     assert host.may_use_bpf(root) == able
 
 
+@pytest.mark.parametrize(
+    ("line", "answer"), [("NSpid:\t12\n", False), ("NSpid:\t4711\t12\n", True), ("", False)]
+)
+def test_a_process_with_two_ids_is_in_a_namespace(machine, line, answer):
+    root = machine("proc/self/status", f"Name:\tx\n{line}")
+    assert host.is_in_pid_namespace(root) is answer
+
+
 def test_tracefs_that_is_mounted_is_left_alone(machine, monkeypatch, tmp_path):
     machine("tracing/events/kmem/rss_stat/format")
     monkeypatch.setattr(host, "TRACING_FOLDERS", (tmp_path / "tracing",))

@@ -88,14 +88,14 @@ def test_smaps_text_is_understood() -> None:
     """Sizes are in KiB; `hg` is MADV_HUGEPAGE."""
     text = (
         "7f0000000000-7f0000200000 rw-p 00000000 00:00 0 \nSize: 2048 kB\nRss: 12 kB\n"
-        "Swap: 8 kB\nVmFlags: rd wr mr mw me ac sd hg \n"
+        "Private_Hugetlb: 4 kB\nSwap: 8 kB\nVmFlags: rd wr mr mw me ac sd hg \n"
         "7f0000400000-7f0000401000 r--p 00000000 08:01 42 /a b\nRss: 0 kB\nVmFlags: rd mr\n"
     )
 
     first, second = parse_smaps(text)
 
     assert (first.first, first.stop) == (0x7F0000000000, 0x7F0000200000)
-    assert (first.resident_bytes, first.swapped_bytes) == (12 * KIB, 8 * KIB)
+    assert (first.resident_bytes, first.swapped_bytes) == (16 * KIB, 8 * KIB)
     assert first.advised_huge
     assert not second.advised_huge
     assert second.swapped_bytes == 0

@@ -20,51 +20,50 @@ class NaiveFrames:
             if number is not None and huge == number:
                 self.pages[frame] = (page, None)
 
-    def forget_huge(self, number):
+    def remove_huge(self, number):
         """All of a huge page is gone."""
-        self.pages = {
-            frame: held for frame, held in self.pages.items() if number is None or held[1] != number
-        }
+        for frame, (_, huge) in list(self.pages.items()):
+            if number is not None and huge == number:
+                del self.pages[frame]
+
+    def vacate(self, frames):
+        """Frames are handed out anew: what they held is gone, of a huge page all of it."""
+        for frame in frames:
+            if frame in self.pages:
+                self.remove_huge(self.pages[frame][1])
+                self.pages.pop(frame, None)
 
     def put(self, frame, is_huge, page):
-        """A frame (or 512) holds a page (or 512) from now on."""
-        first = frame - frame % PAGES_OF_HUGE
-        for number in {self.pages[f][1] for f in range(first, first + 512) if f in self.pages}:
-            self.forget_huge(number)
+        """A frame (or 512) holds a page (or 512) from now on, and no other frame does."""
         if not is_huge:
+            self.vacate([frame])
+            self.forget(page, page + 1)
             self.pages[frame] = (page, None)
             return
         start = page - page % PAGES_OF_HUGE
-        for held, number in list(self.pages.values()):
-            if number is not None and start <= held < start + PAGES_OF_HUGE:
-                self.forget_huge(number)
+        self.vacate(range(frame, frame + PAGES_OF_HUGE))
+        self.forget(start, start + PAGES_OF_HUGE)
         self.huge_count += 1
         for offset in range(PAGES_OF_HUGE):
             self.pages[frame + offset] = (start + offset, self.huge_count)
 
     def forget(self, first, stop):
-        """Pages [first, stop) were discarded: huge pages wholly inside are gone, others split."""
-        touched = {
-            number
-            for page, number in self.pages.values()
-            if number is not None and first <= page < stop
-        }
+        """Pages [first, stop) are gone; a huge page that loses some of its pages is split."""
+        touched = {number for page, number in self.pages.values() if first <= page < stop}
         for number in touched:
-            pages = {page for page, huge in self.pages.values() if huge == number}
-            if all(first <= page < stop for page in pages):
-                self.forget_huge(number)
-            else:
-                self.split(number)
+            self.split(number)
+        for frame, (page, _) in list(self.pages.items()):
+            if first <= page < stop:
+                del self.pages[frame]
 
     def take(self, frame):
         """What goes to swap with this frame: a list of pages."""
-        held = self.pages.get(frame)
-        if held is None:
+        if frame not in self.pages:
             return []
-        page, number = held
+        page, number = self.pages[frame]
         if number is not None and frame % PAGES_OF_HUGE == 0:
             pages = sorted(page for page, huge in self.pages.values() if huge == number)
-            self.forget_huge(number)
+            self.remove_huge(number)
             return pages
         self.split(number)
         del self.pages[frame]

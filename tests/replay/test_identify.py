@@ -21,11 +21,12 @@ from tests.synthetic import (
     swap_out,
     touch,
     trace,
+    write_trace,
 )
 from workbench.errors import UnidentifiableError
 from workbench.replay import Device, Guest, Settings, UnanswerableError, identify, replay
 from workbench.schema import Kind, PageState
-from workbench.trace import BalloonProperties, GuestFacts
+from workbench.trace import BalloonProperties, GuestFacts, read_trace
 from workbench.units import NANOSECONDS
 
 REPORTING_OFF = BalloonProperties(free_page_reporting=False, page_poison=True)
@@ -304,6 +305,51 @@ def test_a_reason_names_its_machine_where_there_are_more():
     judged = identify(trace(events, machines=machines), device=Device(free_page_reporting=False))
 
     assert [reason.partition(":")[0] for reason in judged.reasons] == ["busy"]
+
+
+@pytest.mark.parametrize("settings", [guest(poison_val=1), device(discard_inhibited=True)])
+def test_what_one_guest_keeps_changes_what_another_swaps(settings):
+    """Only one reports and only the other swaps: with fewer discards there is less room for it."""
+    machines = [machine("reporting"), machine("swapping")]
+    other = [{**row, "vm": 1} for row in (touch(1, 0), swap_out(5, 0))]
+
+    judged = identify(trace([*REPORTED, *other], machines=machines), settings)
+
+    (reason,) = judged.reasons
+    assert reason.startswith("reporting: pages were swapped")
+    assert identify(trace([*REPORTED, other[0]], machines=machines), settings).answerable
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(1, "1 segment is missing"), (2, "2 segments are missing")]
+)
+def test_missing_segments_are_noted(tmp_path, number, words):
+    whole = write_trace(tmp_path / "x.trace", [touch(1, 0)])
+    (path,) = (whole.path / "events").iterdir()
+    path.rename(path.with_name(f"{number:06d}-{number:06d}.parquet"))
+
+    (note,) = identify(read_trace(whole.path)).notes
+
+    assert note == f"{words}: not exact to the page"
+
+
+SWAPPED_ONCE = [touch(1, 0), swap_out(2, 0)]
+
+
+@pytest.mark.parametrize(
+    ("events", "swap", "is_noted"),
+    [
+        (SWAPPED_ONCE, ("vda2 4.00 GiB",), True),
+        (SWAPPED_ONCE, ("zram0 2.00 GiB", "/dev/vda2"), True),
+        (SWAPPED_ONCE, ("zram0 2.00 GiB", "/dev/zram1"), False),
+        (SWAPPED_ONCE, (), False),
+        ([touch(1, 0)], ("vda2 4.00 GiB",), False),
+    ],
+)
+def test_swap_that_hides_evictions_is_noted(tmp_path, events, swap, is_noted):
+    notes = identify(write_trace(tmp_path / "x.trace", events, swap=swap)).notes
+
+    assert ["swap was not only zram" in note for note in notes] == [True] * is_noted
 
 
 def test_a_poison_value_comes_with_a_note_about_what_the_guest_writes():

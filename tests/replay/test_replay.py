@@ -15,7 +15,6 @@ from tests.synthetic import (
     POISONED,
     REPORTED,
     discard,
-    event,
     features,
     machine,
     report,
@@ -28,7 +27,7 @@ from tests.synthetic import (
 from workbench.errors import InputError, UsageError
 from workbench.model import model_digest
 from workbench.replay import Device, Guest, Outcome, Settings, Surprise, replay
-from workbench.schema import FaultFlag, Kind, PageState
+from workbench.schema import FaultFlag, PageState
 from workbench.trace import RamBlock
 from workbench.units import MIB, PAGE_BYTES
 
@@ -363,9 +362,3 @@ def test_an_empty_trace_is_replayed():
 
     assert run.final_resident_bytes == 0
     assert run.events["total"] == 0
-
-
-def test_a_machine_without_guest_ram_is_replayed():
-    run = replay(trace([event(1, Kind.MARKER)], machines=[machine(ram_blocks=())]))
-
-    assert run.final_resident_bytes == 0

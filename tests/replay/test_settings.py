@@ -159,3 +159,57 @@ def test_a_setting_outside_a_table_is_refused(tmp_path):
 
     with pytest.raises(UsageError, match=r"'page_poison' stands outside a table"):
         read_settings(config=path)
+
+
+NINES = "9" * 5000
+
+
+@pytest.mark.parametrize(
+    "value",
+    [f"{NINES}s", NINES, f"0x{NINES}", int(f"0x{NINES}", 16)],
+    ids=["time", "decimal", "hexadecimal", "number"],
+)
+def test_a_number_of_thousands_of_digits_is_out_of_range(value):
+    with pytest.raises(UsageError, match=r"guest\.reporting_delay_ns is .*, expected") as caught:
+        Guest(reporting_delay_ns=value)
+
+    assert len(str(caught.value)) < 250
+
+
+def test_a_switch_that_is_a_huge_number_is_no_switch():
+    with pytest.raises(UsageError, match=r"is int too long to show, expected on or off"):
+        Device(page_poison=int(f"0x{NINES}", 16))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [NINES, "[" * 100_000 + "]" * 100_000, "{a=" * 100_000 + "1" + "}" * 100_000],
+    ids=["digits", "lists", "tables"],
+)
+def test_toml_that_python_cannot_hold_is_an_input_error(tmp_path, value):
+    path = tmp_path / "deep.toml"
+    path.write_text(f"[guest]\npoison_val = {value}\n")
+
+    with pytest.raises(InputError, match=r"deep\.toml: not TOML"):
+        read_settings(config=path)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [f"0x{NINES}", f"[0x{NINES}]", "[" * 50 + "]" * 50],
+    ids=["digits", "digits in a list", "lists"],
+)
+def test_toml_values_that_are_too_much_are_a_usage_error(tmp_path, value):
+    path = tmp_path / "huge.toml"
+    path.write_text(f"[guest]\npoison_val = {value}\n")
+
+    with pytest.raises(UsageError, match=r"guest\.poison_val is .* from 0x0 to 0xffffffff"):
+        read_settings(config=path)
+
+
+def test_deeply_dotted_names_are_a_usage_error(tmp_path):
+    path = tmp_path / "dotted.toml"
+    path.write_text("[guest]\npoison_val" + ".a" * 5_000 + " = 1\n")
+
+    with pytest.raises(UsageError, match=r"guest\.poison_val is dict too long to show"):
+        read_settings(config=path)

@@ -43,7 +43,7 @@ def write(path: Path, segments: list[list[int]], *, close: bool = True) -> None:
         writer.close(manifest())
 
 
-@given(segments=st.lists(st.lists(st.integers(0, 2**62), max_size=8), max_size=5))
+@given(segments=st.lists(st.lists(st.integers(0, 2**62 - 1), max_size=8), max_size=5))
 def test_events_come_back_in_the_order_of_time(
     tmp_path_factory: pytest.TempPathFactory, segments: list[list[int]]
 ) -> None:
@@ -155,6 +155,16 @@ def test_a_missing_table_is_named(tmp_path: Path) -> None:
         ({"schema_version": None}, "schema_version is None"),
         ({"start_time_ns": "soon"}, "field 'start_time_ns' is wrong"),
         ({"virtual_machines": [{}]}, "field 'virtual_machines.0.name' is wrong"),
+        ({"virtual_machines": []}, "field 'virtual_machines' is wrong: .* at least 1 item"),
+        ({"schema_version": "1" * 5000}, "schema_version is '1{20}'[.]{3}, expected"),
+        ({"schema_version": ["1.0"]}, "schema_version is list, expected"),
+        ({"start_time_ns": -1}, "field 'start_time_ns' is wrong"),
+        ({"duration_ns": 2**62 + 1}, "field 'duration_ns' is wrong"),
+        ({"duration_ns": int("9" * 4000)}, "field 'duration_ns' is wrong"),
+        (
+            {"probes": [{"name": "p", "attached": True, "lost": {"full": -1}}]},
+            "field 'probes.0.lost.full' is wrong",
+        ),
     ],
 )
 def test_a_wrong_manifest_is_refused_by_name(
@@ -184,7 +194,15 @@ def test_a_newer_minor_version_is_read(tmp_path: Path) -> None:
     [
         ("kind", 99, "row 0 has kind 99"),
         ("vm", 7, "row 0 has vm 7"),
+        ("vm", -1, "row 0 has vm -1, expected 0 to 0"),
         ("ram_block", 3, "row 0 has ram_block 3"),
+        ("ram_block", -2, "row 0 has ram_block -2"),
+        ("time_ns", -1, "row 0 has time_ns -1, expected 0 to"),
+        ("time_ns", 2**62, f"row 0 has time_ns {2**62}"),
+        ("offset_bytes", -1, "row 0 has offset_bytes -1"),
+        ("length_bytes", -2, "row 0 has length_bytes -2, expected -1 to"),
+        ("length_bytes", 2**52, f"row 0 has length_bytes {2**52}"),
+        ("duration_ns", -1, "row 0 has duration_ns -1"),
     ],
 )
 def test_rows_that_no_capture_writes_are_refused(

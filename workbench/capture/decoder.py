@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     from workbench.capture.frames import FrameTable
     from workbench.capture.qemu import GuestBlock
 
-FAULT_PATIENCE_NS = NANOSECONDS // 4
-"""How long a fault may wait for its outcome; one that reclaims memory takes some milliseconds."""
+DONE_PATIENCE_NS = NANOSECONDS // 4
+"""How long a fault that was served may still turn out to have come from swap: microseconds do."""
+
+OPEN_PATIENCE_NS = 10 * NANOSECONDS
+"""How long a fault may wait to be served; behind a throttled or failing disk that takes seconds."""
 
 _WRITE_FAULT = 1 << 1
 """Linux arch/x86/include/asm/trap_pf.h, X86_PF_WRITE."""
@@ -58,6 +61,8 @@ class _OpenFault:
     record: Record
     block: int
     offset_bytes: int
+    served_ns: int = 0
+    """When its last sign came; 0 while there is none."""
     frame: int = UNKNOWN
     order: int = 0
     tried_huge: bool = False
@@ -103,16 +108,24 @@ class Decoder:
         By process id.
     frames
         Which guest page each frame of the host holds, for swap-outs.
+    counts_are_exact
+        Whether the kernel reports every change of a process's counters.  Where it does not, an
+        allocation alone ends a fault.
     unattributed_swap_outs
         Frames that went to swap and were not known to hold guest RAM.
+    late_outcomes
+        Signs of faults that had been given up.
     """
 
     guests: dict[int, Guest]
     frames: FrameTable
+    counts_are_exact: bool = True
     unattributed_swap_outs: int = 0
+    late_outcomes: int = 0
     _rows: list[tuple[int, ...]] = field(default_factory=list)
     _sequence: int = 0
     _open_faults: dict[int, _OpenFault] = field(default_factory=dict)
+    _given_up: set[int] = field(default_factory=set)
 
     def feed(self, records: npt.NDArray[np.void]) -> None:
         """Decode a batch."""
@@ -121,11 +134,20 @@ class Decoder:
             record = Record(*values)
             actions[record.source](self, record)
 
-    def finish_faults(self, before_ns: int) -> None:
-        """Give up waiting for the outcome of faults that began before a time."""
-        late = [t for t, fault in self._open_faults.items() if fault.record.time_ns < before_ns]
-        for thread in late:
-            self._close_fault(self._open_faults.pop(thread))
+    def finish_faults(self, now_ns: int) -> None:
+        """Close the faults that nothing more is to be expected of, or that took too long."""
+        for thread, fault in list(self._open_faults.items()):
+            is_settled = fault.is_done and fault.served_ns < now_ns - DONE_PATIENCE_NS
+            if is_settled or fault.record.time_ns < now_ns - OPEN_PATIENCE_NS:
+                if not fault.is_done:
+                    self._given_up.add(thread)
+                self._close_fault(self._open_faults.pop(thread))
+
+    def finish(self) -> None:
+        """Close every fault: the capture is over."""
+        for fault in self._open_faults.values():
+            self._close_fault(fault)
+        self._open_faults.clear()
 
     def take_columns(self) -> dict[str, npt.NDArray[np.int64]]:
         """Give the events decoded since the last call, as columns of the trace."""
@@ -233,6 +255,7 @@ class Decoder:
         previous = self._open_faults.get(record.thread)
         if previous is not None:
             self._close_fault(previous)
+        self._given_up.discard(record.thread)
         self._open_faults[record.thread] = _OpenFault(
             record, block, offset_bytes - offset_bytes % PAGE_BYTES
         )
@@ -245,13 +268,20 @@ class Decoder:
         fault.tried_huge |= record.length >= HUGE_PAGE_ORDER
         fault.frame = record.address
         fault.order = record.length
+        if not self.counts_are_exact:
+            fault.served_ns = record.time_ns
 
     def on_fault_done(self, record: Record) -> None:
         """The process has more pages than before: the open fault has been served."""
         fault = self._open_faults.get(record.thread)
-        if fault is None or fault.is_done:
-            return
+        if fault is None:
+            self.late_outcomes += record.thread in self._given_up
+        elif not fault.is_done:
+            self._serve(fault, record.time_ns)
+
+    def _serve(self, fault: _OpenFault, served_ns: int) -> None:
         fault.is_done = True
+        fault.served_ns = served_ns
         if fault.frame >= 0:
             vm = self.guests[fault.record.process].vm
             self.frames.put(fault.frame, fault.order, vm, fault.block, fault.offset_bytes)
@@ -259,8 +289,11 @@ class Decoder:
     def on_swap_in(self, record: Record) -> None:
         """The process has fewer swap entries: the open fault brought a page back."""
         fault = self._open_faults.get(record.thread)
-        if fault is not None:
+        if fault is None:
+            self.late_outcomes += record.thread in self._given_up
+        else:
             fault.swapped_in = True
+            fault.served_ns = record.time_ns
 
     def on_swap_out(self, record: Record) -> None:
         """A frame went to swap: if it held guest RAM, that part of it is gone."""
@@ -290,6 +323,8 @@ class Decoder:
         )
 
     def _close_fault(self, fault: _OpenFault) -> None:
+        if not self.counts_are_exact and not fault.is_done and fault.frame >= 0:
+            self._serve(fault, fault.served_ns)
         flags = FaultFlag.WRITE if fault.record.value & _WRITE_FAULT else FaultFlag(0)
         length_bytes = 0
         if fault.is_done:
@@ -298,9 +333,11 @@ class Decoder:
                 flags |= FaultFlag.HUGE_REFUSED
         if fault.swapped_in:
             flags |= FaultFlag.SWAP_IN
+        began_ns = fault.record.time_ns
+        served_ns = max(fault.served_ns, began_ns)
         self.emit(
             Kind.FAULT,
-            fault.record,
+            fault.record._replace(time_ns=served_ns, duration_ns=served_ns - began_ns),
             self.guests[fault.record.process].vm,
             block=fault.block,
             offset_bytes=fault.offset_bytes,

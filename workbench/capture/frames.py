@@ -23,71 +23,83 @@ class Place(NamedTuple):
 
 
 class FrameTable:
-    """Frames that hold guest RAM.
+    """Frames that hold guest RAM; a page is in one frame, and a frame holds one page.
 
     A huge page is one entry until a part of it goes its own way: Linux swaps a whole one out in
     one piece, and splits one that was partly discarded first (mm/vmscan.c, shrink_folio_list).
     """
 
     def __init__(self) -> None:
-        self._single: dict[int, Place] = {}
-        self._huge: dict[int, Place] = {}
-        self._frame_of_huge: dict[tuple[int, int, int], int] = {}
+        self._place: dict[int, Place] = {}
+        """By frame; of a huge page only its first frame."""
+        self._frame: dict[tuple[int, int, int], int] = {}
+        """By guest, block and offset; of a huge page only its first page, in `_huge_frame`."""
+        self._huge_frame: dict[tuple[int, int, int], int] = {}
 
     def put(self, frame: int, order: int, vm: int, block: int, offset_bytes: int) -> None:
         """Note that 2**order frames from `frame` on now hold the pages around `offset_bytes`."""
         length_bytes = PAGE_BYTES << order
-        place = Place(vm, block, offset_bytes - offset_bytes % length_bytes, length_bytes)
-        # The host would not hand out a frame of a huge page that is still in use.
-        self._drop_huge(frame - frame % _HUGE_FRAMES)
+        start = offset_bytes - offset_bytes % length_bytes
+        self._vacate(frame, 1 << order)
+        self.forget(vm, block, start, length_bytes)
         if order == HUGE_PAGE_ORDER:
-            replaced = self._frame_of_huge.get(place[:3])
-            if replaced is not None:
-                self._drop_huge(replaced)
-            self._huge[frame] = place
-            self._frame_of_huge[place[:3]] = frame
+            self._place[frame] = Place(vm, block, start, length_bytes)
+            self._huge_frame[vm, block, start] = frame
             return
         for number in range(1 << order):
-            offset = place.offset_bytes + number * PAGE_BYTES
-            self._single[frame + number] = Place(vm, block, offset, PAGE_BYTES)
+            self._put_single(frame + number, vm, block, start + number * PAGE_BYTES)
 
     def forget(self, vm: int, block: int, offset_bytes: int, length_bytes: int) -> None:
-        """Note that a range was discarded.
-
-        Huge pages that lie wholly in it are gone; others are single pages from now on.  Frames of
-        single pages keep their entry until the host gives them to somebody else, who then goes
-        first: a frame that is not allocated cannot be swapped out.
-        """
-        first = offset_bytes - offset_bytes % HUGE_PAGE_BYTES
+        """Note that a range was discarded; a huge page that keeps a part is split."""
         stop_bytes = offset_bytes + length_bytes
+        first = offset_bytes - offset_bytes % HUGE_PAGE_BYTES
         for start in range(first, stop_bytes, HUGE_PAGE_BYTES):
-            frame = self._frame_of_huge.pop((vm, block, start), None)
+            frame = self._huge_frame.get((vm, block, start))
             if frame is None:
                 continue
             if start < offset_bytes or start + HUGE_PAGE_BYTES > stop_bytes:
                 self._split(frame)
             else:
-                del self._huge[frame]
+                self._drop(frame)
+        for offset in range(offset_bytes, stop_bytes, PAGE_BYTES):
+            frame = self._frame.get((vm, block, offset))
+            if frame is not None:
+                self._drop(frame)
 
     def take(self, frame: int) -> Place | None:
         """Say what `frame`, the first of what goes to swap, held, and forget it."""
-        huge = self._drop_huge(frame)
-        if huge is not None:
-            return huge
-        head = frame - frame % _HUGE_FRAMES
-        if head in self._huge:
-            self._frame_of_huge.pop(self._huge[head][:3])
-            self._split(head)
-        return self._single.pop(frame, None)
+        if frame not in self._place:
+            head = frame - frame % _HUGE_FRAMES
+            if self._is_huge(head):
+                self._split(head)
+        return self._drop(frame)
 
-    def _drop_huge(self, frame: int) -> Place | None:
-        place = self._huge.pop(frame, None)
+    def _is_huge(self, frame: int) -> bool:
+        place = self._place.get(frame)
+        return place is not None and place.length_bytes == HUGE_PAGE_BYTES
+
+    def _vacate(self, frame: int, count: int) -> None:
+        """Drop whatever the frames held: the host hands out none that is still in use."""
+        head = frame - frame % _HUGE_FRAMES
+        if self._is_huge(head):
+            self._drop(head)
+        for number in range(count):
+            self._drop(frame + number)
+
+    def _put_single(self, frame: int, vm: int, block: int, offset_bytes: int) -> None:
+        self._place[frame] = Place(vm, block, offset_bytes, PAGE_BYTES)
+        self._frame[vm, block, offset_bytes] = frame
+
+    def _drop(self, frame: int) -> Place | None:
+        place = self._place.pop(frame, None)
         if place is not None:
-            self._frame_of_huge.pop(place[:3])
+            pages = self._frame if place.length_bytes == PAGE_BYTES else self._huge_frame
+            del pages[place[:3]]
         return place
 
     def _split(self, frame: int) -> None:
-        place = self._huge.pop(frame)
-        for number in range(_HUGE_FRAMES):
-            offset = place.offset_bytes + number * PAGE_BYTES
-            self._single[frame + number] = Place(place.vm, place.block, offset, PAGE_BYTES)
+        place = self._drop(frame)
+        if place is not None:
+            for number in range(_HUGE_FRAMES):
+                offset_bytes = place.offset_bytes + number * PAGE_BYTES
+                self._put_single(frame + number, place.vm, place.block, offset_bytes)

@@ -118,6 +118,15 @@ def may_use_bpf(root: Path = ROOT) -> bool:
     return bool(held >> _CAPABILITY_BPF & 1 and held >> _CAPABILITY_PERFMON & 1)
 
 
+def is_in_pid_namespace(root: Path = ROOT) -> bool:
+    """Say whether this process has other ids in its own pid namespace than on the host.
+
+    NSpid lists them all (Linux 6.1 Documentation/filesystems/proc.rst).
+    """
+    found = re.search(r"^NSpid:\s+(.+)$", _text(root / "proc/self/status") or "", re.MULTILINE)
+    return found is not None and len(found.group(1).split()) > 1
+
+
 # --- kernel headers ----------------------------------------------------------------------------
 
 

@@ -201,6 +201,20 @@ class Probes:
             row.block_address = block.block_address
         table[table.Key(qemu.pid)] = guest
 
+    @contextlib.contextmanager
+    def watching(self, pid: int, address: int, length_bytes: int) -> Iterator[None]:
+        """Let the probes see the faults of a process on a piece of its memory for a while."""
+        table = self.bpf["guests"]
+        guest = table.Leaf()
+        guest.reporting_queue = guest.hint_queue = _NO_QUEUE
+        guest.blocks[0].first = address
+        guest.blocks[0].stop = address + length_bytes
+        table[table.Key(pid)] = guest
+        try:
+            yield
+        finally:
+            del table[table.Key(pid)]
+
     def facts(self) -> tuple[Probe, ...]:
         """What each probe has seen and missed, for the manifest."""
         losses = np.array([int(count.value) for count in self.bpf["losses"].values()])

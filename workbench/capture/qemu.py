@@ -5,35 +5,22 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from workbench.capture.balloon import Balloon, describe_balloon, find_balloon
 from workbench.capture.elf import read_program
 from workbench.capture.host import transparent_huge_pages
 from workbench.capture.layout import ACCESSORS, Layout, derive_layout
 from workbench.capture.process import Mapping, ProcessMemory, read_mappings
 from workbench.capture.smaps import read_smaps
 from workbench.errors import HostError
-from workbench.schema import CONFIG_POISON_OFFSET_BYTES, Feature
-from workbench.trace import BalloonProperties, RamBlock
+from workbench.trace import RamBlock
 from workbench.units import GIB, HUGE_PAGE_BYTES, MIB
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from workbench.capture.elf import Program
-
-BALLOON_DEVICE_ID = 5
-"""virtio 1.2, 5.5.1."""
-
-_QUEUE_COUNT_RANGE = (3, 5)
-"""Inflate, deflate and statistics always; hints and reports if offered (QEMU realize order)."""
-
-_REPORTING_QUEUE_SIZE = 32
-"""QEMU 7.2 hw/virtio/virtio-balloon.c, virtio_balloon_device_realize."""
 
 _RAM_SHARED = 1 << 1
 """QEMU 7.2 include/exec/memory.h, RAM_SHARED."""
@@ -43,9 +30,6 @@ _LONGEST_RAM_LIST = 256
 
 _NOT_GUEST_RAM = re.compile(r"\.(bios|rom|vram)|rom@|/rom|\.rom\b|acpi|vga|flash|pflash")
 """Blocks that hold firmware or pictures, never pages of the guest's allocator."""
-
-_LOWEST_ADDRESS = 1 << 16
-"""Linux maps nothing below (Documentation/admin-guide/sysctl/vm.rst, mmap_min_addr)."""
 
 _LARGEST_HEAP_BYTES = 1 * GIB
 """A larger mapping is a cache of translated code or the like, not a heap."""
@@ -66,25 +50,6 @@ class GuestBlock:
     block_address: int
     host_address: int
     facts: RamBlock
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Balloon:
-    """The balloon device of a running QEMU, as its memory shows it.
-
-    Attributes
-    ----------
-    reporting_queue, hint_queue
-        Queue numbers; -1 where the queue is not offered.
-    features
-        Features in force; 0 before the driver sets them.
-    """
-
-    reporting_queue: int
-    hint_queue: int
-    features: int
-    poison_val: int
-    properties: BalloonProperties
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +89,7 @@ def inspect_qemu(pid: int) -> Qemu:
     with ProcessMemory(pid) as memory:
         base = _load_address(pid, path, mappings)
         blocks = tuple(_guest_blocks(memory, base, layout, pid))
-        balloon = _find_balloon(memory, layout, _heaps(mappings, blocks), pid)
+        balloon = find_balloon(memory, layout, _heaps(mappings, blocks), pid)
     options = _options(arguments)
     return Qemu(
         pid=pid,
@@ -139,6 +104,13 @@ def inspect_qemu(pid: int) -> Qemu:
         blocks=blocks,
         balloon=balloon,
     )
+
+
+def with_current_balloon(qemu: Qemu) -> Qemu:
+    """Read the balloon's state again: its driver may have been at work since the first look."""
+    with ProcessMemory(qemu.pid) as memory:
+        balloon = describe_balloon(memory, qemu.layout, qemu.balloon.address)
+    return replace(qemu, balloon=balloon)
 
 
 def running_qemus() -> list[int]:
@@ -212,10 +184,24 @@ def _name_from(options: dict[str, str], pid: int) -> str:
 
 
 def _version(path: Path) -> str:
-    """Ask the program itself: the number is not in its symbols."""
-    answer = subprocess.run(
-        [path, "-version"], capture_output=True, text=True, timeout=10, check=False
+    """Ask the program itself, with no more rights than it has: it is not ours."""
+    status = (path.parent / "status").read_text(encoding="utf-8")
+    user, group = (
+        int(identity) for identity in re.findall(r"^[UG]id:\s+\d+\s+(\d+)", status, re.MULTILINE)
     )
+    try:
+        answer = subprocess.run(
+            [path, "-version"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+            user=user,
+            group=group,
+            extra_groups=[],
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
     match = re.search(r"version (\S+)(?: \(([^)]*)\))?", answer.stdout)
     if not match:
         return "unknown"
@@ -280,99 +266,3 @@ def _heaps(mappings: list[Mapping], blocks: tuple[GuestBlock, ...]) -> list[Mapp
         and not any(mapping.first < stop and first < mapping.stop for first, stop in guest)
     ]
     return sorted(heaps, key=lambda mapping: (mapping.name != "[heap]", mapping.first))
-
-
-def _find_balloon(memory: ProcessMemory, layout: Layout, heaps: list[Mapping], pid: int) -> Balloon:
-    """Find the balloon device on QEMU's heap.
-
-    A queue points back to its device, and the device says that it is a balloon: only a device
-    whose first three queues do so, one after another and numbered 0, 1, 2, is taken.
-    """
-    for mapping in heaps:
-        try:
-            content = memory.read(mapping.first, mapping.stop - mapping.first)
-            words = np.frombuffer(content, "<u8")
-        except HostError:  # A guard page, or a mapping that has just gone.
-            continue
-        for address in _queue_owners(words, layout):
-            is_in_heap = any(heap.first <= address < heap.stop for heap in heaps)
-            if is_in_heap and _is_balloon(memory, layout, address):
-                return _describe_balloon(memory, layout, address)
-    message = (
-        f"pid {pid}: has no virtio-balloon device; start the guest with "
-        "-device virtio-balloon-pci,free-page-reporting=on"
-    )
-    raise HostError(message)
-
-
-def _queue_owners(words: NDArray[np.uint64], layout: Layout) -> list[int]:
-    """Addresses that stand three times, a queue's length apart: owners of queues."""
-    step = layout.queue_bytes // 8
-    if words.size <= 2 * step:
-        return []
-    here = words[: -2 * step]
-    same = (here == words[step:-step]) & (here == words[2 * step :])
-    is_pointer = (here >= _LOWEST_ADDRESS) & (here % 8 == 0)
-    return [int(address) for address in np.unique(here[same & is_pointer])]
-
-
-def _is_balloon(memory: ProcessMemory, layout: Layout, address: int) -> bool:
-    try:
-        if memory.integer(address + layout.device_id, 2) != BALLOON_DEVICE_ID:
-            return False
-        queues = memory.pointer(address + layout.device_queues)
-        numbers = []
-        for number in range(_QUEUE_COUNT_RANGE[0]):
-            queue = queues + number * layout.queue_bytes
-            if memory.pointer(queue + layout.queue_device) != address:
-                return False
-            numbers.append(memory.integer(queue + layout.queue_index, 2))
-    except HostError:  # It only looked like an address.
-        return False
-    return numbers == list(range(_QUEUE_COUNT_RANGE[0]))
-
-
-def _describe_balloon(memory: ProcessMemory, layout: Layout, address: int) -> Balloon:
-    queues = memory.pointer(address + layout.device_queues)
-    sizes = [
-        memory.integer(queues + number * layout.queue_bytes + layout.queue_num_default, 4)
-        for number in range(_QUEUE_COUNT_RANGE[1])
-    ]
-    offered = memory.pointer(address + layout.device_offered_features)
-    features = memory.pointer(address + layout.device_features)
-    hint_queue = 3 if _has(offered, Feature.FREE_PAGE_HINT) else -1
-    reporting_queue = -1
-    if _has(offered, Feature.REPORTING):
-        reporting_queue = 3 if hint_queue < 0 else 4
-        if sizes[reporting_queue] != _REPORTING_QUEUE_SIZE:
-            message = (
-                f"the reporting queue should be number {reporting_queue} with "
-                f"{_REPORTING_QUEUE_SIZE} entries, this QEMU has {sizes[reporting_queue]} there; "
-                "its structures are not the ones the probes know"
-            )
-            raise HostError(message)
-    return Balloon(
-        reporting_queue=reporting_queue,
-        hint_queue=hint_queue,
-        features=features,
-        poison_val=_poison_val(memory, layout, address, features),
-        properties=BalloonProperties(
-            free_page_reporting=_has(offered, Feature.REPORTING),
-            page_poison=_has(offered, Feature.PAGE_POISON),
-            free_page_hint=_has(offered, Feature.FREE_PAGE_HINT),
-        ),
-    )
-
-
-def _poison_val(memory: ProcessMemory, layout: Layout, address: int, features: int) -> int:
-    """The poison value in the device's copy of its config space; 0 if not negotiated."""
-    length = memory.pointer(address + layout.device_config_length)
-    stop = CONFIG_POISON_OFFSET_BYTES + 4
-    if length < stop or not _has(features, Feature.PAGE_POISON):
-        return 0
-    config = memory.pointer(address + layout.device_config)
-    return memory.integer(config + CONFIG_POISON_OFFSET_BYTES, 4)
-
-
-def _has(features: int, feature: Feature) -> bool:
-    return bool(features >> feature & 1)

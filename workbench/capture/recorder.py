@@ -14,18 +14,24 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from workbench import __version__
-from workbench.capture.decoder import FAULT_PATIENCE_NS, Decoder, Guest
+from workbench.capture.decoder import Decoder, Guest
 from workbench.capture.facts import read_host_facts
 from workbench.capture.frames import FrameTable
-from workbench.capture.host import kernel_headers_folder, may_use_bpf, mounted_tracefs
+from workbench.capture.host import (
+    is_in_pid_namespace,
+    kernel_headers_folder,
+    may_use_bpf,
+    mounted_tracefs,
+)
 from workbench.capture.page_state import read_state
-from workbench.capture.probe import load_probes
-from workbench.capture.qemu import Qemu, inspect_qemu
+from workbench.capture.probe import Probes, load_probes
+from workbench.capture.qemu import Qemu, inspect_qemu, with_current_balloon
 from workbench.capture.records import RAW_DTYPE
 from workbench.capture.sampler import Sampler
+from workbench.capture.self_test import counts_are_exact
 from workbench.errors import HostError
 from workbench.schema import GUEST_SAMPLES, NO_BLOCK, NO_ELEMENT, Kind
-from workbench.trace import GuestFacts, Manifest, TraceWriter, VirtualMachine
+from workbench.trace import GuestFacts, Manifest, Probe, TraceWriter, VirtualMachine
 from workbench.units import GIB, NANOSECONDS
 
 if TYPE_CHECKING:
@@ -39,6 +45,10 @@ _SEGMENT_INTERVAL_NS = NANOSECONDS
 
 _SETTLE_NS = NANOSECONDS // 50
 """Younger records wait: one from another ring could still be older."""
+
+
+_EXIT_PATIENCE_S = 10.0
+"""A guest that ends has no mappings any more long before it is gone: it frees its memory first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +115,7 @@ class Capture:
             self._host = read_host_facts()
             self._probes = load_probes(self._qemus)
             resources.callback(self._probes.bpf.cleanup)
+            _refuse_unseen_faults(self._qemus, self._probes)
             self._begin()
             self._resources = resources.pop_all()
         self._thread.start()
@@ -145,11 +156,14 @@ class Capture:
             qemu.pid: Guest(vm, qemu.blocks, low_memory_bytes(qemu))
             for vm, qemu in enumerate(self._qemus)
         }
-        self._decoder = Decoder(guests, frames)
+        is_exact = counts_are_exact(self._probes)
+        self._host = self._host.model_copy(update={"counts_are_exact": is_exact})
+        self._decoder = Decoder(guests, frames, counts_are_exact=is_exact)
         self._sampler = Sampler(self._qemus)
         self._waiting = np.zeros(0, RAW_DTYPE)
         for qemu in self._qemus:
             self._probes.admit(qemu)
+        self._qemus = tuple(with_current_balloon(qemu) for qemu in self._qemus)
         state = read_state(self._qemus, frames)
         self._writer = TraceWriter(self._output, self._manifest(self._start_ns))
         self._writer.append("state", state)
@@ -171,13 +185,13 @@ class Capture:
                     return
                 self._stop.wait(_DRAIN_INTERVAL_S)
         except BaseException as error:  # noqa: BLE001 - raised again by whoever leaves the `with`.
-            if not (isinstance(error, HostError) and self._exited()):
+            if not (isinstance(error, HostError) and self._exited(_EXIT_PATIENCE_S)):
                 self._failure = error
         finally:
             self._ended.set()
 
-    def _exited(self) -> bool:
-        ready, _, _ = select.select(list(self._pidfds), [], [], 0)
+    def _exited(self, timeout_s: float = 0) -> bool:
+        ready, _, _ = select.select(list(self._pidfds), [], [], timeout_s)
         if ready:
             self.exited_pid = self._pidfds[ready[0]]
         return bool(ready)
@@ -189,12 +203,12 @@ class Capture:
         ready = int(np.searchsorted(batch["time_ns"], until_ns, side="right"))
         self._waiting = batch[ready:]
         self._decoder.feed(batch[:ready])
-        self._decoder.finish_faults(until_ns - FAULT_PATIENCE_NS)
+        self._decoder.finish_faults(until_ns)
 
     def _finish(self) -> None:
         """Write the last segment, join them all, and write the final manifest."""
         self._drain(self._stop_ns)
-        self._decoder.finish_faults(self._stop_ns + 1)
+        self._decoder.finish()
         self._write_segment()
         self._writer.close(self._manifest(self._stop_ns, complete=self._failure is None))
 
@@ -226,13 +240,17 @@ class Capture:
                 describe_machine(qemu, target)
                 for qemu, target in zip(self._qemus, self._targets, strict=True)
             ),
-            probes=tuple(
-                probe.model_copy(update={"unattributed": self._decoder.unattributed_swap_outs})
-                if probe.name == "swap"
-                else probe
-                for probe in self._probes.facts()
-            ),
+            probes=tuple(self._with_decoder_counts(probe) for probe in self._probes.facts()),
         )
+
+    def _with_decoder_counts(self, probe: Probe) -> Probe:
+        """Add what only the decoder knows: whose frames they were, and which outcomes came late."""
+        late = self._decoder.late_outcomes
+        if probe.name == "swap":
+            return probe.model_copy(update={"unattributed": self._decoder.unattributed_swap_outs})
+        if probe.name == "memory" and late:
+            return probe.model_copy(update={"lost": probe.lost | {"fault: late_outcome": late}})
+        return probe
 
 
 def describe_machine(qemu: Qemu, target: Target) -> VirtualMachine:
@@ -275,9 +293,31 @@ def require_privileges() -> None:
     if not may_use_bpf():
         message = "capturing needs root (CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN); run it with sudo"
         raise HostError(message)
+    if is_in_pid_namespace():
+        message = (
+            "the probes see the host's process ids, and this process has others (a container with "
+            "its own); capture from the host"
+        )
+        raise HostError(message)
     headers = kernel_headers_folder()
     if headers is not None:
         os.environ["BCC_KERNEL_SOURCE"] = str(headers)
+
+
+def _refuse_unseen_faults(qemus: tuple[Qemu, ...], probes: Probes) -> None:
+    """Refuse guests under KVM whose faults the probes would miss or could not place."""
+    for qemu in (qemu for qemu in qemus if qemu.accelerator == "kvm"):
+        if not any(file.name == "kvm" for file in probes.files):
+            message = (
+                f"pid {qemu.pid} runs under KVM, and this kernel has no trace point kvm_page_fault"
+            )
+            raise HostError(message)
+        if len(qemu.blocks) > 1:
+            message = (
+                f"pid {qemu.pid} runs under KVM with {len(qemu.blocks)} blocks of RAM; under KVM "
+                "the probes can place faults in one only"
+            )
+            raise HostError(message)
 
 
 def _marker_columns(markers: list[tuple[int, ...]]) -> dict[str, np.ndarray]:

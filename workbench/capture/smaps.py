@@ -8,6 +8,9 @@ from pathlib import Path
 from workbench.errors import HostError
 from workbench.units import KIB
 
+_RESIDENT = ("Rss", "Shared_Hugetlb", "Private_Hugetlb")
+"""Pages of hugetlbfs are not in Rss (Linux 6.1 Documentation/filesystems/proc.rst)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MappingUse:
@@ -35,8 +38,8 @@ def parse_smaps(text: str) -> list[MappingUse]:
     first = stop = resident = swapped = 0
     for line in text.splitlines():
         key, _, rest = line.partition(":")
-        if key == "Rss":
-            resident = int(rest.split()[0]) * KIB
+        if key in _RESIDENT:
+            resident += int(rest.split()[0]) * KIB
         elif key == "Swap":
             swapped = int(rest.split()[0]) * KIB
         elif key == "VmFlags":

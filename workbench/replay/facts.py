@@ -42,7 +42,7 @@ class MachineFacts:
     inhibitions: int
     """Times discards were forbidden."""
     swaps: bool
-    """Whether any page of the guest was ever in swap."""
+    """Whether any page of any guest was ever in swap: what one keeps, others must do without."""
 
     @property
     def reports(self) -> bool:
@@ -102,7 +102,7 @@ def _machine_facts(trace: Trace, ledger: Ledger, vm: int) -> MachineFacts:
         poisoned=count(is_report, Outcome.SKIPPED_POISONED),
         inflated=count(kind == Kind.DISCARD, Outcome.DISCARDED, Outcome.DISCARD_FAILED),
         inhibitions=int(((kind == Kind.INHIBIT) & (events["status"] != 0)).sum()),
-        swaps=_swaps(trace, vm, kind),
+        swaps=_swaps(trace),
     )
 
 
@@ -129,11 +129,11 @@ def _features_kept(
     return kept | current
 
 
-def _swaps(trace: Trace, vm: int, kind: npt.NDArray[np.int64]) -> bool:
-    flags = trace.columns("events")["status"]
-    came_back = (kind == Kind.FAULT) & (flags & FaultFlag.SWAP_IN != 0)
-    state = trace.columns("state")
-    began_swapped = (state["vm"] == vm) & (state["page_state"] == PageState.SWAPPED)
+def _swaps(trace: Trace) -> bool:
+    events, state = trace.columns("events"), trace.columns("state")
+    kind = events["kind"]
+    came_back = (kind == Kind.FAULT) & (events["status"] & FaultFlag.SWAP_IN != 0)
+    began_swapped = state["page_state"] == PageState.SWAPPED
     return bool((kind == Kind.SWAP_OUT).any() or came_back.any() or began_swapped.any())
 
 
@@ -144,6 +144,20 @@ def _notes(trace: Trace) -> list[str]:
         notes.append("khugepaged collapsed pages, Linux does not say which: not exact to the page")
     if manifest.lost_events:
         notes.append(f"{manifest.lost_events} events were lost: not exact to the page")
+    missing = trace.missing_segments
+    if missing:
+        words = "1 segment is" if missing == 1 else f"{missing} segments are"
+        notes.append(f"{words} missing: not exact to the page")
     if not manifest.complete:
         notes.append("the capture was cut short: the trace ends before its run did")
+    others = [name for name in manifest.host.swap if not _is_zram(name)]
+    if others and _swaps(trace):
+        notes.append(
+            f"swap was not only zram ({', '.join(others)}): clean pages are evicted there without "
+            "an event, so swapped bytes can be low"
+        )
     return notes
+
+
+def _is_zram(swap: str) -> bool:
+    return swap.rpartition("/")[2].startswith("zram")

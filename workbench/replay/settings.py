@@ -31,6 +31,9 @@ _TIME_UNITS_NS: Final = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": NANOSECONDS
 
 _TIME = re.compile(r"([0-9]+)\s*(ns|us|ms|s)")
 
+_LONGEST_SHOWN: Final = 60
+"""Characters of a wrong value in a message, to leave room for the rest of the line."""
+
 
 class _Choices(BaseModel):
     """Frozen choices with strict names."""
@@ -63,7 +66,7 @@ class Device(_Choices):
             return value
         switch = _SWITCH_WORDS.get(value.strip().lower()) if isinstance(value, str) else None
         if switch is None:
-            raise UsageError(f"device.{info.field_name} is {value!r}, expected on or off")
+            raise UsageError(f"device.{info.field_name} is {_shown(value)}, expected on or off")
         return switch
 
 
@@ -89,7 +92,9 @@ class Guest(_Choices):
             return None
         if number is None or not first <= number <= last:
             limits = f"0x{first:x} to 0x{last:x}" if name == "poison_val" else f"{first} to {last}"
-            raise UsageError(f"guest.{name} is {value!r}, expected a whole number from {limits}")
+            raise UsageError(
+                f"guest.{name} is {_shown(value)}, expected a whole number from {limits}"
+            )
         return number
 
 
@@ -167,7 +172,7 @@ def _read_toml(path: Path) -> dict[str, dict[str, Any]]:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # Also integers of thousands of digits.
         raise InputError(f"{path}: not TOML ({error})") from None
     for name, table in document.items():
         if not isinstance(table, dict):
@@ -185,12 +190,21 @@ def _number(value: object, *, times: bool) -> int | None:
         return None
     text = value.strip().lower()
     time = _TIME.fullmatch(text)
-    if times and time:
-        return int(time[1]) * _TIME_UNITS_NS[time[2]]
     try:
+        if times and time:
+            return int(time[1]) * _TIME_UNITS_NS[time[2]]
         return int(text, 0)
-    except ValueError:
+    except ValueError:  # Also for more digits than Python reads.
         return None
+
+
+def _shown(value: object) -> str:
+    """Write down a wrong value, as far as that fits on a line."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # Too many digits, or too deeply nested.
+        return f"{type(value).__name__} too long to show"
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 
 def _unknown(what: str, name: str, known: Mapping[str, object]) -> str:

@@ -3,17 +3,41 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from workbench.errors import InputError
 from workbench.schema import SCHEMA_VERSION
+from workbench.units import MIB, PAGE_BYTES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 MANIFEST_NAME = "manifest.json"
+
+_LONGEST_VERSION: Final = 20
+"""Characters of a schema_version; two numbers of a few digits are expected."""
+
+
+def _check_page_bytes(value: int) -> int:
+    if value & (value - 1):
+        message = "Input should be a power of two"
+        raise ValueError(message)
+    return value
+
+
+# Limits far above any machine: sums of what they let through still fit an int64.
+Bytes = Annotated[int, Field(ge=0, le=2**52)]
+Count = Annotated[int, Field(ge=0, le=2**52)]
+Nanoseconds = Annotated[int, Field(ge=0, le=2**62)]
+PageBytes = Annotated[int, Field(ge=PAGE_BYTES, le=2**30), AfterValidator(_check_page_bytes)]
+Features = Annotated[int, Field(ge=0, lt=2**63)]
+"""One bit less than virtio's 64, to fit an int64: bit 63 is reserved (virtio 1.2, 2.2)."""
+PoisonVal = Annotated[int, Field(ge=0, lt=2**32)]
+"""poison_val is 32 bits wide (virtio 1.2, 5.5.4)."""
+SmallNumber = Annotated[int, Field(ge=0, lt=2**31)]
+"""What Linux keeps in an int."""
 
 
 class _Facts(BaseModel):
@@ -26,13 +50,13 @@ class RamBlock(_Facts):
     """One RAMBlock of QEMU that holds guest RAM."""
 
     name: str
-    used_bytes: int = Field(gt=0)
-    page_bytes: int = Field(gt=0)
+    used_bytes: int = Field(gt=0, le=2**46)
+    page_bytes: PageBytes
     """The page size QEMU believes the block to have (qemu_ram_pagesize)."""
     shared: bool
     transparent_huge_page: bool
     """Whether the host may back the block with huge pages (madvise, or `always`)."""
-    huge_page_offset_bytes: int = Field(default=0, ge=0)
+    huge_page_offset_bytes: int = Field(default=0, ge=0, lt=2 * MIB)
     """The block's host address modulo 2 MiB."""
 
 
@@ -49,9 +73,9 @@ class GuestFacts(_Facts):
 
     kernel: str | None = None
     init_on_free: bool | None = None
-    reporting_order: int | None = None
-    reporting_delay_ns: int | None = None
-    reporting_capacity: int | None = None
+    reporting_order: SmallNumber | None = None
+    reporting_delay_ns: Nanoseconds | None = None
+    reporting_capacity: SmallNumber | None = None
 
 
 class VirtualMachine(_Facts):
@@ -62,13 +86,13 @@ class VirtualMachine(_Facts):
     machine_type: str
     accelerator: str
     arguments: tuple[str, ...] = ()
-    memory_bytes: int = Field(ge=0)
-    ram_blocks: tuple[RamBlock, ...]
+    memory_bytes: Bytes
+    ram_blocks: tuple[RamBlock, ...] = Field(min_length=1)
     device: BalloonProperties = BalloonProperties()
     guest: GuestFacts = GuestFacts()
-    features: int | None = None
+    features: Features | None = None
     """Features in force when the capture began; None if the driver had not set any."""
-    poison_val: int | None = None
+    poison_val: PoisonVal | None = None
     """The device's poison_val when the capture began."""
 
 
@@ -76,14 +100,17 @@ class HostFacts(_Facts):
     """The host the trace was captured on."""
 
     kernel: str
-    memory_bytes: int
-    processors: int
+    memory_bytes: Bytes
+    processors: SmallNumber
     transparent_huge_page: str
     khugepaged_defrag: bool
     frees_empty_page_tables: bool
     """Whether a discard of a whole 2 MiB frees its page table (CONFIG_PT_RECLAIM), as tried."""
+    counts_are_exact: bool = True
+    """Whether the kernel reports every page that a fault adds, as tried.  Where it does not (before
+    Linux 6.2), what a fault brought is taken from its allocation alone."""
     swap: tuple[str, ...] = ()
-    page_cluster: int = 0
+    page_cluster: SmallNumber = 0
     multi_generation_lru: bool = False
 
 
@@ -94,10 +121,10 @@ class Probe(_Facts):
     attached: bool
     reason: str = ""
     """Why it is not attached."""
-    events: int = 0
-    unattributed: int = 0
+    events: Count = 0
+    unattributed: Count = 0
     """Records that were not about any guest's RAM, as far as the capture knows."""
-    lost: dict[str, int] = {}
+    lost: dict[str, Count] = {}
 
 
 class Manifest(_Facts):
@@ -115,14 +142,14 @@ class Manifest(_Facts):
     created: str
     """Wall-clock time, ISO 8601, UTC."""
     clock: str = "CLOCK_MONOTONIC"
-    start_time_ns: int
-    duration_ns: int = 0
+    start_time_ns: Nanoseconds
+    duration_ns: Nanoseconds = 0
     complete: bool = False
     """False while the capture runs, and for ever if it was killed."""
     mid_life: bool = False
     """Whether the guest was already running when the capture began."""
     host: HostFacts
-    virtual_machines: tuple[VirtualMachine, ...]
+    virtual_machines: tuple[VirtualMachine, ...] = Field(min_length=1)
     probes: tuple[Probe, ...] = ()
 
     @property
@@ -139,14 +166,7 @@ def parse_manifest(path: Path) -> Manifest:
     InputError
         It is absent, not JSON, of a newer major version, or lacks a field.
     """
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        message = f"{path.parent}: no {MANIFEST_NAME} here; a trace is a folder that holds one"
-        raise InputError(message) from None
-    except (OSError, ValueError) as error:
-        message = f"{path}: not readable as JSON ({error}); capture the trace again"
-        raise InputError(message) from None
+    document = _read_json(path)
     _check_version(path, document)
     try:
         return Manifest.model_validate(document)
@@ -157,14 +177,34 @@ def parse_manifest(path: Path) -> Manifest:
         raise InputError(message) from None
 
 
+def _read_json(path: Path) -> object:
+    """Read a document that is text throughout: JSON can write half a character (lone surrogate)."""
+    try:
+        document: object = json.loads(path.read_text(encoding="utf-8"))
+        json.dumps(document, ensure_ascii=False).encode()
+    except FileNotFoundError:
+        message = f"{path.parent}: no {MANIFEST_NAME} here; a trace is a folder that holds one"
+        raise InputError(message) from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError) as error:
+        message = f"{path}: not readable as JSON ({error}); capture the trace again"
+        raise InputError(message) from None
+    return document
+
+
 def _check_version(path: Path, document: object) -> None:
     version = document.get("schema_version") if isinstance(document, dict) else None
-    major = str(version).partition(".")[0]
+    text = version if isinstance(version, str) else ""
+    major = text.partition(".")[0]
     own_major = SCHEMA_VERSION.partition(".")[0]
-    if not major.isdecimal():
-        message = (
-            f"{path}: schema_version is {version!r}, expected something like {SCHEMA_VERSION!r}"
-        )
+    if not major.isdecimal() or len(text) > _LONGEST_VERSION:
+        shown = type(version).__name__
+        if len(text) > _LONGEST_VERSION:
+            shown = f"{text[:_LONGEST_VERSION]!r}..."
+        elif version is None or isinstance(version, str):
+            shown = repr(version)
+        message = f"{path}: schema_version is {shown}, expected something like {SCHEMA_VERSION!r}"
         raise InputError(message)
     if int(major) > int(own_major):
         message = (

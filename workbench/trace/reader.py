@@ -6,21 +6,30 @@ import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from workbench.errors import InputError
-from workbench.schema import EVENTS, TABLES, Kind
+from workbench.schema import EVENTS, NO_BLOCK, STATE, TABLES, Kind, PageState
 from workbench.trace.manifest import MANIFEST_NAME, Manifest, parse_manifest
-from workbench.trace.segments import read_table
+from workbench.trace.segments import count_missing_segments, read_table, segment_paths
 from workbench.units import format_ns
 
 if TYPE_CHECKING:
+    import enum
+
     import numpy.typing as npt
     import pandas as pd
 
     Columns = dict[str, npt.NDArray[np.int64]]
+
+_STOP_NS: Final = 2**62
+_STOP_OFFSET_BYTES: Final = 2**62
+"""Far beyond any clock or machine, and two of them still add up within an int64."""
+
+_STOP_LENGTH_BYTES: Final = 2**52
+"""What an x86-64 processor can address at most (Intel SDM 3A, 4.1.4: MAXPHYADDR is 52)."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,7 @@ class Trace:
 
     def has(self, table_name: str) -> bool:
         """Whether the table is there; all but `events` may be missing."""
-        return (self.path / table_name).is_dir()
+        return bool(segment_paths(self.path / table_name))
 
     def columns(self, table_name: str) -> Columns:
         """Give a table's columns, in the order of time and then of the capture.
@@ -80,6 +89,11 @@ class Trace:
                 digest.update(values.tobytes())
         return digest.hexdigest()
 
+    @property
+    def missing_segments(self) -> int:
+        """Segments, over all tables, that a later one shows there were and no file holds."""
+        return sum(count_missing_segments(self.path / name) for name in TABLES)
+
     def _read(self, table_name: str) -> Columns:
         table = TABLES[table_name]
         if not self.has(table_name) and table is not EVENTS:
@@ -94,32 +108,8 @@ class Trace:
             if name in columns:
                 order = order[np.argsort(columns[name][order], kind="stable")]
         columns = {name: values[order] for name, values in columns.items()}
-        if table is EVENTS:
-            self._check_events(columns)
+        _Rows(self.path / table_name, columns).check(self.manifest, table_name)
         return columns
-
-    def _check_events(self, columns: Columns) -> None:
-        """Refuse rows that no capture writes: they would be read as something else."""
-        block_counts = [len(vm.ram_blocks) for vm in self.manifest.virtual_machines]
-        machine = columns["vm"]
-        wrong_machine = (machine < 0) | (machine >= len(block_counts))
-        self._refuse(wrong_machine, columns, "vm", f"0 to {len(block_counts) - 1}")
-        blocks_of_row = np.asarray(block_counts or [0])[np.where(wrong_machine, 0, machine)]
-        block = columns["ram_block"]
-        self._refuse((block < -1) | (block >= blocks_of_row), columns, "ram_block", "a RAM block")
-        known = np.isin(columns["kind"], [int(kind) for kind in Kind])
-        self._refuse(~known, columns, "kind", "a kind of event of this format")
-
-    def _refuse(
-        self, wrong: npt.NDArray[np.bool_], columns: Columns, name: str, expected: str
-    ) -> None:
-        if wrong.any():
-            row = int(np.argmax(wrong))
-            message = (
-                f"{self.path / 'events'}: row {row} has {name} {columns[name][row]}, expected "
-                f"{expected}; the trace is damaged, or newer than this workbench"
-            )
-            raise InputError(message)
 
     def __repr__(self) -> str:
         """Say what the trace is, in one line."""
@@ -133,6 +123,57 @@ class Trace:
     def _repr_html_(self) -> str:
         """Show the same line in a notebook."""
         return f"<p><b>{self.name}</b> {repr(self)[1:-1].removeprefix('Trace ')}</p>"
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """A table's rows, to refuse those that no capture writes: they would mislead a replay."""
+
+    path: Path
+    columns: Columns
+
+    def check(self, manifest: Manifest, table_name: str) -> None:
+        """Refuse the first row with an index into nothing, an unknown code or a wild number."""
+        block_counts = np.array([len(vm.ram_blocks) for vm in manifest.virtual_machines])
+        machine = self.columns["vm"]
+        is_wrong = (machine < 0) | (machine >= len(block_counts))
+        self._refuse(is_wrong, "vm", f"0 to {len(block_counts) - 1}")
+        for name in ("time_ns", "guest_time_ns", "duration_ns"):
+            if name in self.columns:
+                self._check_range(name, 0, _STOP_NS)
+        if table_name == EVENTS.name:
+            self._check_block(block_counts, NO_BLOCK)
+            self._check_codes("kind", Kind, "a kind of event of this format")
+            self._check_range("length_bytes", -1, _STOP_LENGTH_BYTES)
+        elif table_name == STATE.name:
+            self._check_block(block_counts, 0)
+            self._check_codes("page_state", PageState, "a state of a page of this format")
+            self._check_range("length_bytes", 0, _STOP_LENGTH_BYTES)
+
+    def _check_block(self, block_counts: npt.NDArray[np.int64], first: int) -> None:
+        """Check the block, and the offset in it; without a block it is any guest address."""
+        block, offset = self.columns["ram_block"], self.columns["offset_bytes"]
+        is_wrong = (block < first) | (block >= block_counts[self.columns["vm"]])
+        self._refuse(is_wrong, "ram_block", "a RAM block")
+        is_wrong = (offset < 0) | ((offset >= _STOP_OFFSET_BYTES) & (block != NO_BLOCK))
+        self._refuse(is_wrong, "offset_bytes", f"0 to {_STOP_OFFSET_BYTES - 1}")
+
+    def _check_codes(self, name: str, codes: type[enum.IntEnum], expected: str) -> None:
+        is_known = np.isin(self.columns[name], [int(code) for code in codes])
+        self._refuse(~is_known, name, expected)
+
+    def _check_range(self, name: str, first: int, stop: int) -> None:
+        values = self.columns[name]
+        self._refuse((values < first) | (values >= stop), name, f"{first} to {stop - 1}")
+
+    def _refuse(self, is_wrong: npt.NDArray[np.bool_], name: str, expected: str) -> None:
+        if is_wrong.any():
+            row = int(np.argmax(is_wrong))
+            message = (
+                f"{self.path}: row {row} has {name} {self.columns[name][row]}, expected "
+                f"{expected}; the trace is damaged, or newer than this workbench"
+            )
+            raise InputError(message)
 
 
 def read_trace(path: str | Path) -> Trace:

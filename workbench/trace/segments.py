@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+import stat
+from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -15,7 +17,30 @@ if TYPE_CHECKING:
 
     from workbench.schema import Table
 
-_NAME = re.compile(r"(\d{6})-(\d{6})\.parquet")
+_NAME = re.compile(r"([0-9]{6,})-([0-9]{6,})\.parquet")
+
+
+class _Span(NamedTuple):
+    """A file, and the segments it holds."""
+
+    first: int
+    stop: int
+    path: Path
+
+
+def arrow_schema(table: Table) -> pa.Schema:
+    """Render a table's columns for Parquet; unit and meaning travel in the file."""
+    return pa.schema(
+        [
+            pa.field(
+                column.name,
+                pa.from_numpy_dtype(np.dtype(column.dtype)),
+                nullable=False,
+                metadata={"unit": column.unit, "meaning": column.meaning},
+            )
+            for column in table.columns
+        ]
+    )
 
 
 def segment_name(first: int, last: int) -> str:
@@ -24,19 +49,45 @@ def segment_name(first: int, last: int) -> str:
 
 
 def segment_paths(folder: Path) -> list[Path]:
-    """List the files to read, in order, without those that a joined file already holds."""
-    spans = sorted(
-        (int(match[1]), -int(match[2]), path)
-        for path in folder.glob("*.parquet")
-        if (match := _NAME.fullmatch(path.name))
-    )
-    paths = []
-    held_to = -1
-    for first, negative_last, path in spans:
-        if first > held_to:
-            paths.append(path)
-            held_to = -negative_last
-    return paths
+    """List the files to read, in order, without those that a joined file already holds.
+
+    Raises
+    ------
+    InputError
+        The folder is there and cannot be listed.
+    """
+    return [span.path for span in _read_spans(_all_spans(folder))]
+
+
+def count_missing_segments(folder: Path) -> int:
+    """Count the segments before the last that no file holds; a capture numbers them from 0."""
+    spans = _all_spans(folder)
+    held = sum(span.stop - span.first for span in _read_spans(spans))
+    return max((span.stop for span in spans), default=0) - held
+
+
+def _all_spans(folder: Path) -> list[_Span]:
+    """List the table's files, those that begin first and hold most before the others."""
+    try:
+        paths = list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be listed ({error.strerror})") from None
+    spans = [
+        _Span(int(match[1]), int(match[2]) + 1, path)
+        for path in paths
+        if (match := _NAME.fullmatch(path.name)) and int(match[1]) <= int(match[2])
+    ]
+    return sorted(spans, key=lambda span: (span.first, -span.stop, span.path.name))
+
+
+def _read_spans(spans: list[_Span]) -> list[_Span]:
+    chosen: list[_Span] = []
+    for span in spans:
+        if not chosen or span.first >= chosen[-1].stop:
+            chosen.append(span)
+    return chosen
 
 
 def read_table(folder: Path, table: Table) -> pa.Table:
@@ -45,24 +96,61 @@ def read_table(folder: Path, table: Table) -> pa.Table:
     Raises
     ------
     InputError
-        A file is damaged, or lacks a column.
+        A file is damaged or cannot be opened, or a column is not what the schema says.
     """
-    names = list(table.column_names)
-    tables = []
-    for path in segment_paths(folder):
-        try:
-            tables.append(pq.read_table(path, columns=names, partitioning=None))
-        except (pa.ArrowException, OSError) as error:
-            reason = str(error).splitlines()[0].rstrip(".")
-            others = len(segment_paths(folder)) - 1
-            advice = "remove it to read the others" if others else "copy the trace again"
-            message = f"{path}: not a whole Parquet file ({reason}); {advice}"
-            raise InputError(message) from None
-        missing = set(names) - set(tables[-1].column_names)
-        if missing:
-            message = f"{path}: has no column {min(missing)!r}; capture the trace again"
-            raise InputError(message)
-    if not tables:
+    paths = segment_paths(folder)
+    if not paths:
         message = f"{folder}: table {table.name!r} is missing; copy the whole trace folder again"
         raise InputError(message)
-    return pa.concat_tables(tables)
+    advice = "remove it to read the others" if len(paths) > 1 else "copy the trace again"
+    return pa.concat_tables([_read_segment(path, table, advice) for path in paths])
+
+
+def _read_segment(path: Path, table: Table, advice: str) -> pa.Table:
+    """Read one file.  What Arrow objects to is damage, unless the system refused the reading."""
+    schema = arrow_schema(table)
+    _check_is_file(path)
+    try:
+        with pq.ParquetFile(path) as file:
+            _check_types(path, file.schema_arrow, schema)
+            content = file.read(columns=schema.names)
+            content.validate()
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        message = f"{path}: not a whole Parquet file ({reason}); {advice}"
+        raise InputError(message) from None
+    for name in schema.names:
+        if content[name].null_count:
+            message = f"{path}: column {name!r} has empty values, expected none"
+            raise InputError(f"{message}; capture the trace again")
+    return pa.Table.from_arrays([content[name] for name in schema.names], schema=schema)
+
+
+def _check_is_file(path: Path) -> None:
+    """Refuse what cannot be opened, with the system's reason; it may be whole nevertheless."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise InputError(f"{path}: is not a file, expected a segment of the trace")
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        dangling = path.is_symlink() and isinstance(error, FileNotFoundError)
+        reason = "a link to a file that is not there" if dangling else error.strerror
+        raise InputError(f"{path}: cannot be opened ({reason})") from None
+
+
+def _check_types(path: Path, found: pa.Schema, expected: pa.Schema) -> None:
+    for field in expected:
+        indices = found.get_all_field_indices(field.name)
+        if not indices:
+            message = f"{path}: has no column {field.name!r}"
+        elif len(indices) > 1:
+            message = f"{path}: has {len(indices)} columns {field.name!r}, expected one"
+        elif found.field(indices[0]).type != field.type:
+            kind = found.field(indices[0]).type
+            message = f"{path}: column {field.name!r} is {kind}, expected {field.type}"
+        else:
+            continue
+        raise InputError(f"{message}; capture the trace again")

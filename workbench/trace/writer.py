@@ -18,28 +18,13 @@ import pyarrow.parquet as pq
 from workbench.errors import HostError, UsageError
 from workbench.schema import TABLES, Table
 from workbench.trace.manifest import MANIFEST_NAME, Manifest
-from workbench.trace.segments import read_table, segment_name, segment_paths
+from workbench.trace.segments import arrow_schema, read_table, segment_name, segment_paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     import numpy.typing as npt
-
-
-def arrow_schema(table: Table) -> pa.Schema:
-    """Render a table's columns for Parquet; unit and meaning travel in the file."""
-    return pa.schema(
-        [
-            pa.field(
-                column.name,
-                pa.from_numpy_dtype(np.dtype(column.dtype)),
-                nullable=False,
-                metadata={"unit": column.unit, "meaning": column.meaning},
-            )
-            for column in table.columns
-        ]
-    )
 
 
 _LONG_TYPES = (pa.int64(), pa.int32())

@@ -93,7 +93,7 @@ static __always_inline void emit_report(struct element *element, u64 thread) {
         if (bpf_probe_read_user(&vector, sizeof(vector), (void *)(element->in_sg + 16ull * row)) ||
             bpf_probe_read_user(&guest_address, sizeof(guest_address),
                                 (void *)(element->in_addr + 8ull * row))) {
-            count_lost(SOURCE_REPORT_RANGE, LOSS_UNREADABLE);
+            count_losses(SOURCE_REPORT_RANGE, LOSS_UNREADABLE, element->in_num - row);
             break;
         }
         struct record *record = records.ringbuf_reserve(sizeof(*record));

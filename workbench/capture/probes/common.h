@@ -19,11 +19,15 @@ BPF_HASH(guests, u32, struct guest, 64);
 BPF_RINGBUF_OUTPUT(records, RING_PAGES);
 BPF_ARRAY(losses, u64, SOURCE_COUNT * LOSS_COUNT);
 
-static __always_inline void count_lost(u32 source, u32 loss) {
+static __always_inline void count_losses(u32 source, u32 loss, u64 number) {
     u32 row = source * LOSS_COUNT + loss;
     u64 *count = losses.lookup(&row);
     if (count)
-        __sync_fetch_and_add(count, 1);
+        __sync_fetch_and_add(count, number);
+}
+
+static __always_inline void count_lost(u32 source, u32 loss) {
+    count_losses(source, loss, 1);
 }
 
 static __always_inline struct guest *this_guest(void) {

@@ -13,6 +13,11 @@ struct counter {
     u32 member;
 };
 
+// How far a thread's fault has come.
+#define FAULT_OPEN 1
+#define FAULT_ALLOCATED 2
+#define FAULT_SERVED 3
+
 BPF_HASH(open_faults, u64, u8, 16384);
 BPF_HASH(reclaiming_threads, u64, u8, 16384);
 BPF_HASH(processes_of_mm, u32, u32, 1024);
@@ -20,8 +25,8 @@ BPF_HASH(counters, struct counter, s64, 4096);
 
 static __always_inline void open_fault(u32 source, u64 address, u64 error_code) {
     u64 thread = bpf_get_current_pid_tgid();
-    u8 yes = 1;
-    if (open_faults.update(&thread, &yes))
+    u8 state = FAULT_OPEN;
+    if (open_faults.update(&thread, &state))
         count_lost(source, LOSS_MAP_FULL);
     emit(source, bpf_ktime_get_ns(), address, 0, error_code);
 }
@@ -80,14 +85,20 @@ TRACEPOINT_PROBE(vmscan, mm_vmscan_memcg_reclaim_end) {
     return 0;
 }
 
-static __always_inline int is_serving_a_fault(u64 thread) {
-    return open_faults.lookup(&thread) && !reclaiming_threads.lookup(&thread);
+// The state of the thread's fault, unless it has none or is reclaiming.
+static __always_inline u8 *fault_being_served(u64 thread) {
+    return reclaiming_threads.lookup(&thread) ? 0 : open_faults.lookup(&thread);
 }
 
 TRACEPOINT_PROBE(kmem, mm_page_alloc) {
     u64 thread = bpf_get_current_pid_tgid();
-    if (args->migratetype == MOVABLE && is_serving_a_fault(thread))
+    if (args->migratetype != MOVABLE)
+        return 0;
+    u8 *state = fault_being_served(thread);
+    if (state && *state != FAULT_SERVED) {
+        *state = FAULT_ALLOCATED;
         emit(SOURCE_ALLOCATION, bpf_ktime_get_ns(), args->pfn, args->order, 0);
+    }
     return 0;
 }
 
@@ -105,12 +116,15 @@ TRACEPOINT_PROBE(kmem, rss_stat) {
     s64 change = last ? size - *last : 0;
     int is_first = last == 0;
     counters.update(&key, &size);
-    if (!args->curr || !is_serving_a_fault(thread))
+    u8 *state = fault_being_served(thread);
+    if (!args->curr || !state)
         return 0;
     if (key.member == SWAP_ENTRIES) {
         if (change < 0)
             emit(SOURCE_SWAP_IN, bpf_ktime_get_ns(), 0, -change, 0);
-    } else if (change > 0 || is_first) {
+    } else if (*state == FAULT_ALLOCATED || (*state == FAULT_OPEN && (change > 0 || is_first))) {
+        // With an allocation, whatever the sum says: other threads may have changed it meanwhile.
+        *state = FAULT_SERVED;
         emit(SOURCE_FAULT_DONE, bpf_ktime_get_ns(), 0, change, 0);
     }
     return 0;
