@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from workbench.errors import HostError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S{4}) ([0-9a-f]+) \S+ \d+\s*(.*)")
 
@@ -25,6 +29,25 @@ class Mapping:
     name: str
 
 
+@contextlib.contextmanager
+def readable(pid: int) -> Iterator[Path]:
+    """Give the folder of a process in /proc; what cannot be read there becomes a sentence.
+
+    Raises
+    ------
+    HostError
+        There is no such process, or it may not be looked at.
+    """
+    try:
+        yield Path(f"/proc/{pid}")
+    except PermissionError:
+        message = f"pid {pid}: its memory is not ours to look at; run as root"
+        raise HostError(message) from None
+    except OSError:
+        message = f"pid {pid}: no such process; `pgrep -a qemu` lists the running guests"
+        raise HostError(message) from None
+
+
 def read_mappings(pid: int) -> list[Mapping]:
     """Read the mappings of a process.
 
@@ -33,14 +56,8 @@ def read_mappings(pid: int) -> list[Mapping]:
     HostError
         There is no such process, or it may not be looked at.
     """
-    try:
-        lines = Path(f"/proc/{pid}/maps").read_text(encoding="utf-8").splitlines()
-    except PermissionError:
-        message = f"pid {pid}: its memory map is not ours to read; run as root"
-        raise HostError(message) from None
-    except OSError:
-        message = f"pid {pid}: no such process; `pgrep -a qemu` lists the running guests"
-        raise HostError(message) from None
+    with readable(pid) as folder:
+        lines = (folder / "maps").read_text(encoding="utf-8").splitlines()
     matches = [match for line in lines if (match := _MAPPING.fullmatch(line.rstrip()))]
     return [
         Mapping(int(match[1], 16), int(match[2], 16), match[3], int(match[4], 16), match[5])
@@ -53,14 +70,8 @@ class ProcessMemory:
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
-        try:
-            self._file = os.open(f"/proc/{pid}/mem", os.O_RDONLY)
-        except PermissionError:
-            message = f"pid {pid}: its memory is not ours to read; run as root"
-            raise HostError(message) from None
-        except OSError:
-            message = f"pid {pid}: no such process; `pgrep -a qemu` lists the running guests"
-            raise HostError(message) from None
+        with readable(pid) as folder:
+            self._file = os.open(folder / "mem", os.O_RDONLY)
 
     def __enter__(self) -> Self:
         """Give the open memory."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from workbench.errors import HostError
+from workbench.capture.process import readable
 from workbench.units import KIB
 
 _RESIDENT = ("Rss", "Shared_Hugetlb", "Private_Hugetlb")
@@ -67,12 +66,6 @@ def read_smaps(pid: int) -> list[MappingUse]:
     HostError
         There is no such process, or it may not be looked at.
     """
-    try:
-        text = Path(f"/proc/{pid}/smaps").read_text(encoding="utf-8", errors="replace")
-    except PermissionError:
-        message = f"pid {pid}: its memory is not ours to look at; run as root"
-        raise HostError(message) from None
-    except OSError:
-        message = f"pid {pid}: no such process; `pgrep -a qemu` lists the running guests"
-        raise HostError(message) from None
+    with readable(pid) as folder:
+        text = (folder / "smaps").read_text(encoding="utf-8", errors="replace")
     return parse_smaps(text)
