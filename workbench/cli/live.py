@@ -65,12 +65,12 @@ def live(
     fresh = output.with_name(f"{output.name}.partial")
     shutil.rmtree(fresh, ignore_errors=True)
     run_lab(settings, fresh / TRACE_NAME, capture=Capture, command=this_command(), progress=note)
+    shutil.rmtree(output, ignore_errors=True)
+    fresh.rename(output)
     with working("replaying what was captured"):
-        _draw(replay(read_trace(fresh / TRACE_NAME)), fresh / CHART_NAME)
-        shutil.rmtree(output, ignore_errors=True)
-        fresh.rename(output)
+        run = replay(read_trace(output / TRACE_NAME))
+        _draw(run, output / CHART_NAME)
     give_to_caller(output)
-    run = replay(read_trace(output / TRACE_NAME))
     if as_json:
         places = {"trace": output / TRACE_NAME, "chart": output / CHART_NAME}
         print_json(result_document(run) | places)

@@ -67,7 +67,6 @@ def print_table(
     columns: Sequence[str],
     rows: Sequence[Sequence[str]],
     *,
-    title: str | None = None,
     right: Sequence[str] = (),
     fold: bool = True,
 ) -> None:
@@ -83,7 +82,7 @@ def print_table(
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE, title=title, title_justify="left", pad_edge=False)
+    table = Table(box=box.SIMPLE, pad_edge=False)
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
