@@ -10,6 +10,15 @@ import itertools
 import pytest
 
 from workbench.model import GuestPoison, negotiate
+from workbench.model.balloon.offer import Properties, make_offer
+from workbench.model.linux_driver import (
+    LINUX_5_7,
+    LINUX_5_17,
+    LINUX_6_0,
+    LINUX_6_1_188,
+    LINUX_MM_2026,
+)
+from workbench.model.negotiation import features_written
 
 PATTERN = 0xAAAAAAAA
 NOT_WRITTEN = None
@@ -36,7 +45,7 @@ CASES = [
     ((1, 0), (0, 1), (0, 0), NOT_WRITTEN, False, DROPPED),
     ((1, 0), (1, 0), (1, 0), 0, False, ABSENT),
     ((1, 0), (1, 1), (1, 1), 0, True, WORKS),
-    # Both asked for: from Linux 5.11 the pattern wins.
+    # Both asked for: the pattern wins.
     ((1, 1), (0, 0), (0, 0), NOT_WRITTEN, False, ABSENT),
     ((1, 1), (0, 1), (0, 0), NOT_WRITTEN, False, DROPPED),
     ((1, 1), (1, 0), (1, 0), PATTERN, False, ABSENT),
@@ -76,3 +85,86 @@ def test_a_kernel_whose_pattern_is_zero_writes_zero(init_on_free, offers_reporti
 
     assert result.poison_val == 0
     assert result.discards == offers_reporting
+
+
+@pytest.mark.parametrize("init_on_free", [False, True])
+@pytest.mark.parametrize("offers_page_poison", [False, True])
+def test_a_kernel_that_never_checks_its_pattern_needs_no_page_poison(
+    init_on_free, offers_page_poison
+):
+    """It keeps REPORTING and says nothing: also with init_on_free, which the pattern overrules."""
+    result = negotiate(
+        GuestPoison(init_on_free=init_on_free, page_poisoning=True, checks_pattern=False),
+        offers_page_poison=offers_page_poison,
+        offers_reporting=True,
+    )
+
+    assert not result.page_poison
+    assert result.poison_val is None
+    assert result.reason == WORKS
+
+
+@pytest.mark.parametrize(("init_on_free", "poison_val"), [(True, 0), (False, PATTERN)])
+def test_linux_5_13_says_zero_while_it_writes_a_pattern(init_on_free, poison_val):
+    """Where init_on_free is its default; QEMU's zeroes then are not the pattern it looks for."""
+    guest = GuestPoison(init_on_free=init_on_free, page_poisoning=True, zeroes_beside_pattern=True)
+    result = negotiate(guest, offers_page_poison=True, offers_reporting=True)
+
+    assert result.poison_val == poison_val
+    assert result.discards == (poison_val == 0)
+
+
+PLAIN = GuestPoison(init_on_free=False, page_poisoning=False)
+ZEROING = GuestPoison(init_on_free=True, page_poisoning=False)
+
+INDIRECT, EVENT_IDX = 1 << 28, 1 << 29
+VERSION_1, ACCESS_PLATFORM, RING_RESET = 1 << 32, 1 << 33, 1 << 40
+OFFERED = make_offer(Properties(free_page_reporting=True, iommu_platform=True)).features
+ALWAYS = EVENT_IDX | VERSION_1
+
+# Guest, driver, features written: STATS_VQ is bit 1, PAGE_POISON bit 4, REPORTING bit 5.
+WRITTEN = [
+    (PLAIN, LINUX_5_7, [0b100010 | ALWAYS | INDIRECT]),
+    (
+        PLAIN,
+        LINUX_5_17,
+        [0b110010 | ALWAYS | INDIRECT | ACCESS_PLATFORM, 0b100010 | ALWAYS | INDIRECT],
+    ),
+    (
+        ZEROING,
+        LINUX_6_0,
+        [
+            0b110010 | ALWAYS | INDIRECT | RING_RESET | ACCESS_PLATFORM,
+            0b110010 | ALWAYS | INDIRECT | RING_RESET,
+        ],
+    ),
+    (
+        ZEROING,
+        LINUX_6_1_188,
+        [
+            0b110010 | ALWAYS | INDIRECT | RING_RESET | ACCESS_PLATFORM,
+            0b110010 | ALWAYS | RING_RESET,
+        ],
+    ),
+    (
+        PLAIN,
+        LINUX_MM_2026,
+        [
+            0b110010 | ALWAYS | INDIRECT | RING_RESET | ACCESS_PLATFORM,
+            0b100010 | ALWAYS | INDIRECT | RING_RESET,
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("guest", "driver", "written"), WRITTEN)
+def test_what_the_driver_writes_as_its_features(guest, driver, written):
+    """A driver never takes what it does not know, and since 5.17 may write twice."""
+    assert list(features_written(guest, OFFERED, driver)) == written
+
+
+def test_features_are_written_once_where_nothing_is_dropped():
+    offered = make_offer(Properties(free_page_reporting=True)).features
+    expected = 0b110010 | ALWAYS | INDIRECT | RING_RESET
+
+    assert features_written(ZEROING, offered, LINUX_6_0) == (expected,)

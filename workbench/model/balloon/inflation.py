@@ -1,0 +1,100 @@
+"""Inflate and deflate: the classic balloon, page by page.
+
+Source: QEMU 7.2 hw/virtio/virtio-balloon.c (virtio_balloon_handle_output, balloon_inflate_page,
+balloon_deflate_page).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from workbench.model.balloon import rules as rule
+from workbench.model.balloon.discard import discard_range
+from workbench.model.balloon.offer import Level, Queue
+from workbench.units import PAGE_BYTES
+
+if TYPE_CHECKING:
+    from workbench.model.balloon.balloon import Balloon
+    from workbench.model.balloon.element import Element
+    from workbench.model.balloon.memory import Place, RamBlock
+    from workbench.model.balloon.queue import VirtQueue
+
+_PFN_BYTES: Final = 4
+_PFN_SHIFT: Final = 12
+
+HUGE_WARNING: Final = "Balloon used with backing page size > 4kiB, this may not be reliable"
+
+
+class PartialPage:
+    """The pages of one huge page that were inflated so far (PartiallyBalloonedPage)."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self.block: RamBlock | None = None
+        self.first_bytes = 0
+        self.pages: set[int] = set()
+
+    def add(self, block: RamBlock, offset_bytes: int) -> bool:
+        """Add a page, forgetting those of another huge page.  Returns whether all are there."""
+        first = offset_bytes - offset_bytes % block.page_bytes
+        if (self.block, self.first_bytes) != (block, first):
+            self.block, self.first_bytes = block, first
+            self.pages.clear()
+        self.pages.add(offset_bytes)
+        return len(self.pages) == block.page_bytes // PAGE_BYTES
+
+
+def handle_output(balloon: Balloon, queue: VirtQueue) -> None:
+    """Serve the inflate or the deflate queue."""
+    device = balloon.device
+    while (element := device.pop(queue)) is not None:
+        consumed = _serve(balloon, queue, element)
+        # Until 6.1 the device told how much it had read, as if it had written it.
+        old = device.offer.level is not Level.QEMU_7_2
+        device.push(queue, element, consumed if old else 0)
+        device.notify(queue)
+
+
+def _serve(balloon: Balloon, queue: VirtQueue, element: Element) -> int:
+    """Go through the page frame numbers.  Returns how many bytes of them there were."""
+    device = balloon.device
+    partial = PartialPage()
+    consumed = 0
+    if element.in_pieces:
+        balloon.tally[rule.INFLATE_WRITABLE] += 1
+    while len(data := element.read_out(consumed, _PFN_BYTES)) == _PFN_BYTES:
+        consumed += _PFN_BYTES
+        address = int.from_bytes(data, "little") << _PFN_SHIFT
+        place = device.memory.find(address)
+        if place is None or not place.region.writable:
+            balloon.tally[rule.INFLATE_BAD_ADDRESS] += 1
+            device.trace.append(("bad_addr", address))
+            continue
+        device.trace.append(("handle_output", place.region.block.name, address))
+        if balloon.is_inhibited():
+            balloon.tally[rule.INFLATE_INHIBITED] += 1
+        elif queue.kind is Queue.INFLATE:
+            _inflate_page(balloon, place, partial)
+        else:
+            # madvise(MADV_WILLNEED): nothing that anybody can see, failure included.
+            balloon.tally[rule.DEFLATE] += 1
+    if data:
+        balloon.tally[rule.INFLATE_TRAILING] += 1
+    return consumed
+
+
+def _inflate_page(balloon: Balloon, place: Place, partial: PartialPage) -> None:
+    block = place.region.block
+    if block.page_bytes == PAGE_BYTES:
+        balloon.tally[rule.INFLATE_DISCARDS] += 1
+        if balloon.poison_val:
+            balloon.tally[rule.INFLATE_POISONED] += 1
+        discard_range(balloon.device, block, place.offset_bytes, PAGE_BYTES)
+        return
+    balloon.warn_once(HUGE_WARNING)
+    if partial.add(block, place.offset_bytes):
+        balloon.tally[rule.INFLATE_HUGE_WHOLE] += 1
+        discard_range(balloon.device, block, partial.first_bytes, block.page_bytes)
+        partial.block = None
+    else:
+        balloon.tally[rule.INFLATE_HUGE_PART] += 1

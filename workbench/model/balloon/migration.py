@@ -1,0 +1,219 @@
+"""What of the device travels in a migration, and what becomes of it at a destination.
+
+Source: QEMU 7.2 hw/virtio/virtio.c (virtio_save, virtio_load), hw/virtio/virtio-pci.c
+(vmstate_virtio_pci_modern_state_sub), hw/virtio/virtio-balloon.c (vmstate_virtio_balloon_device
+and its subsections).
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from workbench.model.balloon import rules as rule
+from workbench.model.balloon.hinting import HAS_HINT, HintStatus
+from workbench.model.balloon.offer import Level
+from workbench.model.balloon.pci import place_legacy_rings
+from workbench.model.balloon.queue import VirtQueue
+from workbench.model.balloon.split_ring import read_avail_idx, read_word
+from workbench.model.balloon.virtio import HAS_PACKED, HAS_VERSION_1
+
+if TYPE_CHECKING:
+    from collections import defaultdict
+
+    from workbench.model.balloon.machine import Machine
+    from workbench.model.balloon.pci import QueueRegisters
+
+POISON_SECTION: Final = {
+    Level.V22: "vitio-balloon-device/page-poison",
+    Level.QEMU_5_1: "vitio-balloon-device/page-poison",
+    Level.QEMU_7_2: "virtio-balloon-device/page-poison",
+}
+"""Until 6.1 misspelt, so that a destination takes it for no section of this device."""
+HINT_SECTION: Final = "virtio-balloon-device/free-page-report"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueState:
+    """One queue, as it travels."""
+
+    num: int
+    num_default: int | None
+    """None: it does not travel, as no queue has another size than its default."""
+    desc: int
+    avail: int
+    used: int
+    last_avail_idx: int
+    packed: tuple[bool, int, bool, int] | None
+    """Wrap counter, used index, its wrap counter and elements in use, of a device that offers
+    packed rings."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceState:
+    """The device's section of a migration stream."""
+
+    status: int
+    isr: int
+    queue_sel: int
+    features: int
+    config: bytes
+    broken: bool
+    disabled: bool
+    queues: tuple[QueueState, ...]
+    num_pages: int
+    actual: int
+    poison_val: int | None
+    """None: the subsection is not sent."""
+    hint: tuple[int, HintStatus] | None
+    """Command id and status; None: the subsection is not sent."""
+    poison_section: str
+    selects: tuple[int, int]
+    """The modern interface's feature selects, the device's and the driver's."""
+    driver_features: tuple[int, ...]
+    registers: defaultdict[int, QueueRegisters]
+
+
+def save_state(machine: Machine) -> DeviceState:
+    """Say what a source sends."""
+    device, balloon, pci = machine.device, machine.balloon, machine.pci
+    resized = any(queue.num != queue.num_default for queue in device.queues)
+    hinting = balloon.hinting
+    return DeviceState(
+        status=device.status,
+        isr=device.isr,
+        queue_sel=device.queue_sel,
+        features=device.guest_features,
+        config=bytes(device.config),
+        broken=device.broken,
+        disabled=device.disabled,
+        queues=tuple(
+            _queue_state(queue, resized=resized, packed=bool(device.host_features & HAS_PACKED))
+            for queue in device.queues
+            if queue.num
+        ),
+        num_pages=balloon.num_pages,
+        actual=balloon.actual,
+        poison_val=balloon.poison_val if balloon.has_page_poison() else None,
+        hint=(hinting.cmd_id, hinting.status) if device.guest_features & HAS_HINT else None,
+        poison_section=POISON_SECTION[device.offer.level],
+        selects=(pci.device_feature_select, pci.driver_feature_select),
+        driver_features=tuple(pci.driver_features),
+        registers=copy.deepcopy(pci.queues),
+    )
+
+
+def _queue_state(queue: VirtQueue, *, resized: bool, packed: bool) -> QueueState:
+    return QueueState(
+        num=queue.num,
+        num_default=queue.num_default if resized else None,
+        desc=queue.desc,
+        avail=queue.avail,
+        used=queue.used,
+        last_avail_idx=queue.last_avail_idx,
+        packed=(
+            queue.last_avail_wrap_counter,
+            queue.used_idx,
+            queue.used_wrap_counter,
+            queue.inuse,
+        )
+        if packed
+        else None,
+    )
+
+
+def load_state(machine: Machine, state: DeviceState) -> str | None:
+    """Take over at a destination whose memory has arrived.  Returns why it refuses, or None."""
+    device, balloon = machine.device, machine.balloon
+    if state.features & ~device.host_features:
+        device.tally[rule.MIGRATE_REFUSED] += 1
+        return (
+            f"Features 0x{state.features:x} unsupported. "
+            f"Allowed features: 0x{device.host_features:x}"
+        )
+    device.tally[rule.MIGRATE_STATE] += 1
+    device.status, device.isr, device.queue_sel = state.status, state.isr, state.queue_sel
+    device.broken, device.disabled = state.broken, state.disabled
+    device.guest_features = state.features
+    count = min(len(state.config), len(device.config))
+    device.config[:count] = state.config[:count]
+    _load_registers(machine, state)
+    balloon.num_pages, balloon.actual = state.num_pages, state.actual
+    if state.poison_val is not None:
+        if not state.poison_section.startswith("virtio-"):
+            # Read as the begin of the next device, after which nothing can be understood.
+            return f"section {state.poison_section} is unknown"
+        balloon.poison_val = state.poison_val
+    if state.hint is not None:
+        balloon.hinting.cmd_id, balloon.hinting.status = state.hint
+    for number, queue_state in enumerate(state.queues):
+        if number == len(device.queues):
+            # The source offers more queues; nobody serves this one here.
+            device.queues.append(VirtQueue(None, 0))
+        problem = _load_queue(machine, number, queue_state)
+        if problem is not None:
+            return problem
+    if any(queue_state.num_default is not None for queue_state in state.queues):
+        # The default sizes of all queues travel then, those included that the source does not have.
+        for queue in device.queues[len(state.queues) :]:
+            queue.num_default = 0
+    return None
+
+
+def _load_registers(machine: Machine, state: DeviceState) -> None:
+    pci = machine.pci
+    pci.device_feature_select, pci.driver_feature_select = state.selects
+    pci.driver_features = list(state.driver_features)
+    pci.queues = copy.deepcopy(state.registers)
+
+
+def _load_queue(machine: Machine, number: int, state: QueueState) -> str | None:
+    device = machine.device
+    queue = device.queues[number]
+    queue.num = state.num
+    if state.num_default is not None:
+        queue.num_default = state.num_default
+    queue.desc, queue.last_avail_idx = state.desc, state.last_avail_idx
+    queue.signalled_used_valid, queue.notification = False, True
+    if state.packed is not None and device.host_features & HAS_PACKED:
+        wrap, queue.used_idx, used_wrap, queue.inuse = state.packed
+        queue.last_avail_wrap_counter, queue.used_wrap_counter = wrap, used_wrap
+    queue.avail, queue.used = state.avail, state.used
+    if not queue.desc:
+        if queue.last_avail_idx:
+            index = f"0x{queue.last_avail_idx:x}"
+            return f"VQ {number} address 0x0 inconsistent with Host index {index}"
+        return None
+    device.tally[rule.MIGRATE_RINGS] += 1
+    if device.guest_features & HAS_VERSION_1:
+        device.map_rings(queue)
+    elif queue.kind is not None:
+        # A queue that this device does not have knows no alignment, and gets no rings.
+        place_legacy_rings(device, queue, queue.desc)
+    if device.guest_features & HAS_PACKED:
+        queue.shadow_avail_idx = queue.last_avail_idx
+        queue.shadow_avail_wrap_counter = queue.last_avail_wrap_counter
+        return None
+    return _find_used(machine, number, queue)
+
+
+def _find_used(machine: Machine, number: int, queue: VirtQueue) -> str | None:
+    """Read from the rings what does not travel: how much was used, and how much is in use."""
+    device = machine.device
+    waiting = (read_avail_idx(device, queue) - queue.last_avail_idx) & 0xFFFF
+    if waiting > queue.num:
+        device.error(
+            f"VQ {number} size 0x{queue.num:x} Guest index 0x{queue.shadow_avail_idx:x} "
+            f"inconsistent with Host index 0x{queue.last_avail_idx:x}: delta 0x{waiting:x}"
+        )
+        queue.used_idx = queue.shadow_avail_idx = queue.inuse = 0
+        return None
+    queue.used_idx = read_word(device, queue.used_at + 2) if queue.mapped else 0
+    queue.inuse = (queue.last_avail_idx - queue.used_idx) & 0xFFFF
+    if queue.inuse > queue.num:
+        return (
+            f"VQ {number} size 0x{queue.num:x} < last_avail_idx 0x{queue.last_avail_idx:x} - "
+            f"used_idx 0x{queue.used_idx:x}"
+        )
+    return None

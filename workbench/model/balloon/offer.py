@@ -1,0 +1,191 @@
+"""What a balloon device offers: features, config space, queues; by its properties and its QEMU.
+
+Source: QEMU 7.2 hw/virtio/virtio-balloon.c (virtio_balloon_properties, virtio_balloon_config_size,
+virtio_balloon_device_realize), hw/core/machine.c (hw_compat_*).
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass, replace
+from typing import Final
+
+from workbench.errors import UsageError
+from workbench.schema import Feature
+
+
+class Level(enum.Enum):
+    """Which QEMU the device is that of, where they differ."""
+
+    V22 = "v22"
+    """The series as posted on 24 April 2020 ("virtio-balloon: Add support for free page
+    reporting", version 22); unproved, no binary of it is at hand."""
+    QEMU_5_1 = "5.1"
+    """The first release with the series; unproved, no binary of it is at hand."""
+    QEMU_7_2 = "7.2"
+    """Proved against the real device (docs/conformance.md)."""
+
+
+EVENT_IDX: Final = 29
+INDIRECT_DESC: Final = 28
+NOTIFY_ON_EMPTY: Final = 24
+ANY_LAYOUT: Final = 27
+BAD_FEATURE: Final = 30
+VERSION_1: Final = 32
+ACCESS_PLATFORM: Final = 33
+RING_PACKED: Final = 34
+RING_RESET: Final = 40
+"""Bits of the transport (virtio 1.2, 6; 24, 27 and 30 are legacy, 6.3)."""
+
+LEGACY_ONLY: Final = 1 << NOTIFY_ON_EMPTY | 1 << ANY_LAYOUT | 1 << BAD_FEATURE
+"""Hidden from modern drivers (QEMU 7.2 include/hw/virtio/virtio.h, VIRTIO_LEGACY_FEATURES)."""
+
+CONFIG_BYTES_MAX: Final = 16
+_CONFIG_BYTES_WITH_HINT: Final = 12
+_CONFIG_BYTES_LEAST: Final = 8
+"""virtio_balloon_config_size: all four fields, up to poison_val, up to the command id."""
+
+
+class Queue(enum.Enum):
+    """What a queue is for."""
+
+    INFLATE = "inflate"
+    DEFLATE = "deflate"
+    STATS = "stats"
+    HINT = "hint"
+    REPORT = "report"
+
+
+QUEUE_SIZES: Final = {
+    Queue.INFLATE: 128,
+    Queue.DEFLATE: 128,
+    Queue.STATS: 128,
+    Queue.HINT: 1024,
+    Queue.REPORT: 32,
+}
+"""virtio_balloon_device_realize; 1024 is VIRTQUEUE_MAX_SIZE."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Properties:
+    """The properties of the device, as on QEMU's command line; None: the machine type decides."""
+
+    page_poison: bool | None = None
+    free_page_reporting: bool = False
+    free_page_hint: bool = False
+    deflate_on_oom: bool = False
+    qemu_4_0_config_size: bool | None = None
+    packed: bool = False
+    event_idx: bool = True
+    indirect_desc: bool = True
+    iommu_platform: bool = False
+    disable_legacy: bool = False
+    iothread: bool = True
+    """Whether a hinting device gets the thread that it needs; without, it does not start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What the driver is offered."""
+
+    features: int
+    """All of them; a modern driver is not shown those of `LEGACY_ONLY`."""
+    config_bytes: int
+    queues: tuple[Queue, ...]
+    """In the order of their numbers."""
+    level: Level = Level.QEMU_7_2
+    legacy: bool = True
+    """Whether the legacy interface is there."""
+    uses_disabled_flag: bool = True
+    """Whether the device stops where the driver takes away its right to access memory."""
+
+    def queue_sizes(self) -> tuple[tuple[Queue, int], ...]:
+        """Each queue with its size."""
+        return tuple((queue, QUEUE_SIZES[queue]) for queue in self.queues)
+
+
+def machine_version(machine_type: str) -> tuple[int, int]:
+    """Read the version off a machine type such as ``pc-i440fx-5.0``."""
+    found = re.search(r"-(\d+)\.(\d+)$", machine_type)
+    if found is None:
+        raise UsageError(f"machine type '{machine_type}' names no version, as in pc-i440fx-7.2")
+    return int(found.group(1)), int(found.group(2))
+
+
+def with_compat(
+    properties: Properties, version: tuple[int, int], level: Level = Level.QEMU_7_2
+) -> Properties:
+    """Fill in what the machine type decides (hw_compat_5_0, hw_compat_4_0, hw_compat_3_1).
+
+    The series as posted has no entry for page-poison: it is offered on every machine type.
+    """
+    poison = version >= (5, 1) or level is Level.V22
+    size_of_4_0 = version == (4, 0)
+    return replace(
+        properties,
+        page_poison=poison if properties.page_poison is None else properties.page_poison,
+        qemu_4_0_config_size=size_of_4_0
+        if properties.qemu_4_0_config_size is None
+        else properties.qemu_4_0_config_size,
+    )
+
+
+def refusal(properties: Properties, level: Level = Level.QEMU_7_2) -> str | None:
+    """Say why such a device does not start; None where it does.
+
+    The series as posted made the queue all the same, and broke the device at its first kick.
+    """
+    if properties.free_page_hint and not properties.iothread and level is not Level.V22:
+        return "'free-page-hint' requires 'iothread' to be set"
+    if properties.iommu_platform and not properties.disable_legacy:
+        return "VIRTIO_F_IOMMU_PLATFORM was supported by neither legacy nor transitional device"
+    return None
+
+
+def make_offer(
+    properties: Properties, version: tuple[int, int] = (7, 2), level: Level = Level.QEMU_7_2
+) -> Offer:
+    """Say what a device with these properties offers on a machine type of this version."""
+    chosen = with_compat(properties, version, level)
+    bits = {
+        Feature.STATS_VQ: True,
+        Feature.DEFLATE_ON_OOM: chosen.deflate_on_oom,
+        Feature.FREE_PAGE_HINT: chosen.free_page_hint,
+        Feature.PAGE_POISON: chosen.page_poison,
+        Feature.REPORTING: chosen.free_page_reporting,
+        NOTIFY_ON_EMPTY: True,
+        ANY_LAYOUT: True,
+        INDIRECT_DESC: chosen.indirect_desc,
+        EVENT_IDX: chosen.event_idx,
+        BAD_FEATURE: True,
+        VERSION_1: True,
+        ACCESS_PLATFORM: chosen.iommu_platform,
+        RING_PACKED: chosen.packed,
+        RING_RESET: version >= (7, 2),
+    }
+    return Offer(
+        features=sum(1 << int(bit) for bit, offered in bits.items() if offered),
+        config_bytes=_config_bytes(chosen),
+        queues=_queues(chosen, level),
+        level=level,
+        legacy=not chosen.disable_legacy,
+        uses_disabled_flag=version >= (5, 0),
+    )
+
+
+def _config_bytes(properties: Properties) -> int:
+    if properties.qemu_4_0_config_size or properties.page_poison:
+        return CONFIG_BYTES_MAX
+    return _CONFIG_BYTES_WITH_HINT if properties.free_page_hint else _CONFIG_BYTES_LEAST
+
+
+def _queues(properties: Properties, level: Level) -> tuple[Queue, ...]:
+    """Number the queues: by what is offered, not by what is negotiated.
+
+    The series as posted made the reporting queue first, where Linux expects the other order.
+    """
+    hint = (Queue.HINT,) if properties.free_page_hint else ()
+    report = (Queue.REPORT,) if properties.free_page_reporting else ()
+    last = report + hint if level is Level.V22 else hint + report
+    return (Queue.INFLATE, Queue.DEFLATE, Queue.STATS, *last)

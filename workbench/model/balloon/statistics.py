@@ -1,0 +1,113 @@
+"""The statistics queue: the driver's numbers, and the element the device keeps until asked.
+
+Source: QEMU 7.2 hw/virtio/virtio-balloon.c (virtio_balloon_receive_stats, balloon_stats_poll_cb,
+balloon_stats_set_poll_interval, balloon_stats_get_all).
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import TYPE_CHECKING, Final
+
+from workbench.model.balloon import rules as rule
+from workbench.model.balloon.offer import Level
+from workbench.schema import Feature
+
+if TYPE_CHECKING:
+    from workbench.model.balloon.balloon import Balloon
+    from workbench.model.balloon.element import Element
+    from workbench.model.balloon.queue import VirtQueue
+
+RECORD: Final = Struct("<HQ")
+"""Tag and value (virtio 1.2, 5.5.6.3)."""
+
+NAMES: Final = (
+    "stat-swap-in",
+    "stat-swap-out",
+    "stat-major-faults",
+    "stat-minor-faults",
+    "stat-free-memory",
+    "stat-total-memory",
+    "stat-available-memory",
+    "stat-disk-caches",
+    "stat-htlb-pgalloc",
+    "stat-htlb-pgfail",
+)
+"""balloon_stat_names, by tag."""
+
+UNSET: Final = (1 << 64) - 1
+INTERVAL_MAX: Final = (1 << 32) - 1
+_HAS_STATS: Final = 1 << int(Feature.STATS_VQ)
+
+
+class Statistics:
+    """What the device knows of the guest's memory."""
+
+    def __init__(self) -> None:
+        """Know nothing yet."""
+        self.held: Element | None = None
+        self.held_bytes = 0
+        self.values = [UNSET] * len(NAMES)
+        self.poll_interval_s = 0
+
+    def receive(self, balloon: Balloon, queue: VirtQueue) -> None:
+        """Take one element, and return the one that was kept before."""
+        device = balloon.device
+        element = device.pop(queue)
+        if element is None:
+            return
+        if self.held is not None:
+            balloon.tally[rule.STATS_SECOND] += 1
+            device.push(queue, self.held, 0)
+            device.notify(queue)
+        else:
+            balloon.tally[rule.STATS_HELD] += 1
+        self.held = element
+        self.values = [UNSET] * len(NAMES)
+        offset = 0
+        while len(data := element.read_out(offset, RECORD.size)) == RECORD.size:
+            offset += RECORD.size
+            tag, value = RECORD.unpack(data)
+            if tag < len(NAMES):
+                balloon.tally[rule.STATS_STORED] += 1
+                self.values[tag] = value
+            else:
+                balloon.tally[rule.STATS_UNKNOWN_TAG] += 1
+        if data:
+            balloon.tally[rule.STATS_TRUNCATED] += 1
+        self.held_bytes = offset
+
+    def poll(self, balloon: Balloon, queue: VirtQueue) -> None:
+        """Ask the driver for new numbers, by returning what it sent: the timer has fired."""
+        device = balloon.device
+        if self.held is None or not device.guest_features & _HAS_STATS:
+            balloon.tally[rule.STATS_NOTHING_TO_RETURN] += 1
+            return
+        balloon.tally[rule.STATS_POLLED] += 1
+        # Until 6.1 the timer told how much had been read, as if the device had written it.
+        old = device.offer.level is not Level.QEMU_7_2
+        device.push(queue, self.held, self.held_bytes if old else 0)
+        device.notify(queue)
+        self.held = None
+
+    def set_interval(self, balloon: Balloon, queue: VirtQueue, value: int) -> str | None:
+        """Set guest-stats-polling-interval.  Returns QEMU's objection, or None."""
+        if value < 0:
+            balloon.tally[rule.STATS_INTERVAL_REFUSED] += 1
+            return "timer value must be greater than zero"
+        if value > INTERVAL_MAX:
+            balloon.tally[rule.STATS_INTERVAL_REFUSED] += 1
+            return "timer value is too big"
+        starts = value > 0 and self.poll_interval_s == 0
+        self.poll_interval_s = value
+        if starts:
+            balloon.tally[rule.STATS_INTERVAL_STARTS] += 1
+            self.poll(balloon, queue)
+        return None
+
+    def reset(self, balloon: Balloon, queue: VirtQueue) -> None:
+        """Give the held element back to the ring, as if it had not been taken; keep the numbers."""
+        if self.held is not None:
+            balloon.tally[rule.STATS_RESET] += 1
+            balloon.device.unpop(queue, self.held)
+            self.held = None

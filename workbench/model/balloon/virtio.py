@@ -1,0 +1,296 @@
+"""What every virtio device of QEMU does: features, status, config space, queues, errors.
+
+Source: QEMU 7.2 hw/virtio/virtio.c (the function each method names).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+from workbench.model.balloon import packed_ring, split_ring
+from workbench.model.balloon import rules as rule
+from workbench.model.balloon.memory import ADDRESS_MASK
+from workbench.model.balloon.offer import ACCESS_PLATFORM, RING_PACKED, VERSION_1
+from workbench.model.balloon.queue import COUNT_MASK, VirtQueue
+from workbench.model.balloon.rules import Tally
+
+if TYPE_CHECKING:
+    from workbench.model.balloon.element import Element
+    from workbench.model.balloon.memory import GuestMemory
+    from workbench.model.balloon.offer import Offer
+
+S_DRIVER: Final = 2
+S_DRIVER_OK: Final = 4
+S_FEATURES_OK: Final = 8
+S_NEEDS_RESET: Final = 0x40
+"""Status bits (virtio 1.2, 2.1)."""
+
+ISR_QUEUE: Final = 1
+ISR_CONFIG: Final = 3
+"""A configuration change sets both bits (virtio_notify_config)."""
+
+NOWHERE: Final = 1 << 63
+"""An address at which no machine has memory."""
+
+HAS_VERSION_1: Final = 1 << VERSION_1
+HAS_PACKED: Final = 1 << RING_PACKED
+HAS_ACCESS_PLATFORM: Final = 1 << ACCESS_PLATFORM
+
+
+class Behaviour(Protocol):
+    """What the generic layer asks of the balloon (VirtioDeviceClass)."""
+
+    def get_config(self) -> bytes:
+        """Fill in the whole config space."""
+
+    def set_config(self, config: bytes) -> None:
+        """Take all fields of the config space."""
+
+    def set_status(self, status: int) -> None:
+        """Learn that the status is about to change, or that the VM started or stopped."""
+
+    def run_threads(self) -> None:
+        """Let other threads do what they were woken for."""
+
+    def reset(self) -> None:
+        """Reset what is the balloon's own."""
+
+    def handle_output(self, queue: VirtQueue) -> None:
+        """Serve a kicked queue."""
+
+
+class VirtioDevice:
+    """The generic part of one device.  Field names are QEMU's."""
+
+    def __init__(self, offer: Offer, memory: GuestMemory, tally: Tally | None = None) -> None:
+        """Realize the device."""
+        self.offer = offer
+        self.memory = memory
+        self.tally = Tally() if tally is None else tally
+        self.host_features = offer.features
+        self.guest_features = 0
+        self.status = 0
+        self.isr = 0
+        self.generation = 0
+        self.queue_sel = 0
+        self.broken = False
+        self.disabled = False
+        self.vm_running = True
+        self.config = bytearray(offer.config_bytes)
+        """The shadow: refreshed by reads, not by writes, and not cleared by a reset."""
+        self.queues = [VirtQueue(kind, size) for kind, size in offer.queue_sizes()]
+        self.errors: list[str] = []
+        """What QEMU says on stderr, in order."""
+        self.trace: list[tuple[object, ...]] = []
+        """What QEMU traces, in order: discards and addresses that are no memory."""
+        self.behaviour: Behaviour
+
+    # --- features and status
+
+    def set_features(self, value: int) -> None:
+        """Take the driver's features (virtio_set_features)."""
+        if self.status & S_FEATURES_OK:
+            self.tally[rule.FEATURES_LATE] += 1
+            return
+        if value & ~self.host_features:
+            self.tally[rule.FEATURES_MASKED] += 1
+        self.guest_features = value & self.host_features
+        if self.guest_features & split_ring.HAS_EVENT_IDX:
+            # The rings are longer now.
+            for queue in self.queues:
+                self.map_rings(queue)
+
+    def set_status(self, value: int) -> None:
+        """Take a status (virtio_set_status)."""
+        refused = (
+            self.guest_features & HAS_VERSION_1
+            and not self.status & S_FEATURES_OK
+            and value & S_FEATURES_OK
+            and self.host_features & HAS_ACCESS_PLATFORM
+            and not self.guest_features & HAS_ACCESS_PLATFORM
+        )
+        if refused:
+            self.tally[rule.STATUS_REFUSED] += 1
+            return
+        self.behaviour.set_status(value)
+        self.status = value
+        self.behaviour.run_threads()
+
+    def reset(self) -> None:
+        """Reset (virtio_reset).  The generation and the shadow stay."""
+        self.tally[rule.RESET_KEEPS] += 1
+        self.set_status(0)
+        self.behaviour.reset()
+        self.broken = self.disabled = False
+        self.guest_features = self.queue_sel = self.status = self.isr = 0
+        for queue in self.queues:
+            queue.reset()
+
+    def set_running(self, *, running: bool) -> None:
+        """Learn that the VM started or stopped (virtio_vmstate_change)."""
+        self.vm_running = running
+        self.set_status(self.status)
+
+    def is_disabled(self) -> bool:
+        """Whether nothing is taken from queues or published (virtio_device_disabled)."""
+        return self.broken or self.disabled
+
+    # --- config space
+
+    def read_config(self, offset_bytes: int, width_bytes: int) -> int:
+        """Read (virtio_config_modern_readl and its siblings)."""
+        if offset_bytes + width_bytes > len(self.config):
+            self.tally[rule.CONFIG_READ_BEYOND] += 1
+            return (1 << 8 * width_bytes) - 1
+        self.tally[rule.CONFIG_READ] += 1
+        self.config[:] = self.behaviour.get_config()[: len(self.config)]
+        return int.from_bytes(self.config[offset_bytes : offset_bytes + width_bytes], "little")
+
+    def write_config(self, offset_bytes: int, width_bytes: int, value: int) -> None:
+        """Write (virtio_config_modern_writel and its siblings)."""
+        if offset_bytes + width_bytes > len(self.config):
+            self.tally[rule.CONFIG_WRITE_BEYOND] += 1
+            return
+        if offset_bytes not in range(4, 8) and offset_bytes not in range(12, 16):
+            self.tally[rule.CONFIG_READ_ONLY] += 1
+        data = (value & ((1 << 8 * width_bytes) - 1)).to_bytes(width_bytes, "little")
+        self.config[offset_bytes : offset_bytes + width_bytes] = data
+        self.behaviour.set_config(bytes(self.config))
+
+    # --- interrupts and errors
+
+    def notify_config(self) -> None:
+        """Say that the config space has changed (virtio_notify_config)."""
+        if self.status & S_DRIVER_OK:
+            self.tally[rule.NOTIFY_CONFIG] += 1
+            self.isr |= ISR_CONFIG
+            self.generation = (self.generation + 1) & 0xFFFFFFFF
+        else:
+            self.tally[rule.NOTIFY_CONFIG_EARLY] += 1
+
+    def notify(self, queue: VirtQueue) -> None:
+        """Interrupt, if the driver wants it (virtio_notify)."""
+        ring = packed_ring if self.guest_features & HAS_PACKED else split_ring
+        if ring.should_notify(self, queue):
+            self.isr |= ISR_QUEUE
+
+    def error(self, message: str) -> None:
+        """Break the device (virtio_error)."""
+        self.errors.append(message)
+        if self.guest_features & HAS_VERSION_1:
+            self.tally[rule.ERROR_MODERN] += 1
+            self.status |= S_NEEDS_RESET
+            self.notify_config()
+        else:
+            self.tally[rule.ERROR_LEGACY] += 1
+        self.broken = True
+
+    # --- queues
+
+    def set_rings(self, queue: VirtQueue, desc: int, avail: int, used: int) -> None:
+        """Place the rings (virtio_queue_set_rings)."""
+        queue.desc, queue.avail, queue.used = desc, avail, used
+        self.map_rings(queue)
+
+    def map_rings(self, queue: VirtQueue) -> None:
+        """Map the rings of a queue that has any (virtio_init_region_cache)."""
+        queue.mapped = False
+        if not queue.desc:
+            return
+        packed = bool(self.guest_features & HAS_PACKED)
+        features = self.guest_features
+        event = packed_ring.EVENT_BYTES
+        used_bytes = event if packed else split_ring.used_size(queue, features)
+        avail_bytes = event if packed else split_ring.avail_size(queue, features)
+        rings = (
+            ("desc", queue.desc, split_ring.DESCRIPTOR_BYTES * queue.num, packed),
+            ("used", queue.used, used_bytes, True),
+            ("avail", queue.avail, avail_bytes, False),
+        )
+        for name, address, length, device_writes in rings:
+            if self.mapped_length(address, length, device_writes=device_writes) < length:
+                self.tally[rule.RING_UNMAPPABLE] += 1
+                self.error(f"Cannot map {name}")
+                return
+        queue.mapped, queue.mapped_num = True, queue.num
+        queue.desc_at = self.ring_address(queue.desc)
+        queue.avail_at = self.ring_address(queue.avail)
+        queue.used_at = self.ring_address(queue.used)
+
+    def ring_address(self, address: int) -> int:
+        """Where a ring, or a table, is read and written: nowhere, if it begins in no memory.
+
+        QEMU looks at its beginning only, and takes what follows for the same.
+        """
+        return NOWHERE if self.memory.find(address) is None else address
+
+    def mapped_length(self, address: int, length_bytes: int, *, device_writes: bool) -> int:
+        """How much of a range QEMU maps in one piece (address_space_cache_init).
+
+        Where there is no memory the whole range counts as mapped, up to the last address; it reads
+        as zeros.
+        """
+        del device_writes  # Firmware maps like memory; what is written to it is lost.
+        place = self.memory.find(address)
+        if place is None:
+            return min(length_bytes, ADDRESS_MASK + 1 - address)
+        return min(length_bytes, place.length_bytes)
+
+    def kick(self, number: int) -> None:
+        """Learn that the driver has something on a queue (virtio_queue_notify)."""
+        if number >= len(self.queues):
+            self.tally[rule.KICK_NOWHERE] += 1
+            return
+        queue = self.queues[number]
+        if not queue.desc:
+            self.tally[rule.KICK_NOWHERE] += 1
+            return
+        if self.broken:
+            self.tally[rule.KICK_BROKEN] += 1
+            return
+        if not self.status & S_DRIVER_OK:
+            self.tally[rule.KICK_EARLY] += 1
+        self.behaviour.handle_output(queue)
+
+    def pop(self, queue: VirtQueue) -> Element | None:
+        """Take the next element (virtqueue_pop)."""
+        if self.is_disabled():
+            return None
+        if self.guest_features & HAS_PACKED:
+            return packed_ring.pop(self, queue)
+        return split_ring.pop(self, queue)
+
+    def push(self, queue: VirtQueue, element: Element, used_length: int) -> None:
+        """Return an element (virtqueue_push)."""
+        ring = packed_ring if self.guest_features & HAS_PACKED else split_ring
+        ring.push(self, queue, element, used_length)
+
+    def unpop(self, queue: VirtQueue, element: Element) -> None:
+        """Pretend that the latest element was not taken (virtqueue_unpop)."""
+        self._rewind(queue)
+        queue.inuse = (queue.inuse - element.descriptors) & COUNT_MASK
+        element.release(self.memory)
+
+    def rewind_one(self, queue: VirtQueue) -> bool:
+        """Go back by one, if anything is in use (virtqueue_rewind)."""
+        if queue.inuse < 1:
+            return False
+        queue.inuse -= 1
+        self._rewind(queue)
+        return True
+
+    def _rewind(self, queue: VirtQueue) -> None:
+        if not self.guest_features & HAS_PACKED:
+            queue.last_avail_idx = (queue.last_avail_idx - 1) & 0xFFFF
+        elif queue.last_avail_idx < 1:
+            queue.last_avail_idx = queue.num - 1
+            queue.last_avail_wrap_counter = not queue.last_avail_wrap_counter
+        else:
+            queue.last_avail_idx -= 1
+
+    def set_notification(self, queue: VirtQueue, *, enable: bool) -> None:
+        """Ask the driver for kicks, or to spare them (virtio_queue_set_notification)."""
+        queue.notification = enable
+        if queue.desc:
+            ring = packed_ring if self.guest_features & HAS_PACKED else split_ring
+            ring.set_notification(self, queue, enable=enable)
