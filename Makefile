@@ -35,7 +35,7 @@ test: lint types arch ## every check and test; this is what CI runs
 	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -q tests/model --cov --cov-report=term-missing:skip-covered
 	@echo "the model again, with every array access checked:"
 	NUMBA_BOUNDSCHECK=1 $(BIN)/pytest -q tests/model
-	@$(MAKE) notebooks
+	@$(MAKE) notebooks conformance
 
 check: lint types arch ## the quick part of `make test`
 	$(BIN)/pytest -q -m "not live"
@@ -57,6 +57,11 @@ format: .venv/ready ## format the code, and fix what can be fixed
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
+conformance: .venv/ready ## 20,000 random programs on the model of the device and on QEMU's own
+	@command -v qemu-system-x86_64 >/dev/null || [ -n "$${WORKBENCH_REQUIRE:-}" ] || \
+	    { echo "no QEMU here: the model of the device is not held against it"; exit 0; }; \
+	$(BIN)/workbench conform --count 20000 $${WORKBENCH_REQUIRE:+--require-coverage}
+
 notebooks: .venv/ready ## execute the notebooks
 	$(BIN)/pytest -q --nbmake --nbmake-timeout=300 -p no:warnings notebooks
 
@@ -73,7 +78,7 @@ lock: ## resolve all dependencies anew into constraints.txt
 
 clean: ## remove everything that was made here
 	rm -rf .venv .build dist demo-output live-output live-output.partial \
-	    .pytest_cache .mypy_cache .ruff_cache .hypothesis \
+	    conform-corpus .pytest_cache .mypy_cache .ruff_cache .hypothesis \
 	    .import_linter_cache .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -90,4 +95,4 @@ clean: ## remove everything that was made here
 	    { tail -n 20 .venv/setup.log; echo "the installation failed; all of it: .venv/setup.log"; exit 1; }
 	@touch $@
 
-.PHONY: help setup demo live traces test check lint types arch tidy format notebooks docs lock clean
+.PHONY: help setup demo live traces test check lint types arch tidy format conformance notebooks docs lock clean

@@ -4,8 +4,9 @@ The suite runs three ways, which `make` chooses by the environment: compiled, wi
 NUMBA_DISABLE_JIT=1 (the kernels are plain Python then, and their coverage is measured) and with
 NUMBA_BOUNDSCHECK=1 (compiled kernels raise where they would read past an array).
 
-Tests marked `live` are skipped, with the reason, where a guest cannot be captured.  With
-WORKBENCH_REQUIRE=live, as in CI, they fail there instead.
+Tests marked `live` are skipped, with the reason, where a guest cannot be captured, and those marked
+`qemu` where there is no QEMU.  With WORKBENCH_REQUIRE=live, as in CI, they fail there instead; with
+WORKBENCH_REQUIRE=qemu only the latter do.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from workbench.capture.bcc_loader import load_bcc
 from workbench.capture.recorder import require_privileges
 from workbench.errors import HostError
 from workbench.lab.kernel import require_tools
-from workbench.lab.machine import TOOLS
+from workbench.lab.machine import QEMU, TOOLS
 
 # The first call of a kernel compiles it, which no deadline for an example can allow for.
 settings.register_profile(
@@ -30,21 +31,30 @@ settings.load_profile("workbench")
 
 
 @functools.cache
-def obstacle() -> str:
-    """What keeps this host from capturing a guest; empty if nothing does."""
+def obstacle(marker: str) -> str:
+    """What keeps this host from running such a test; empty if nothing does."""
     try:
-        require_privileges()
-        load_bcc()
-        require_tools(TOOLS)
+        if marker == "live":
+            require_privileges()
+            load_bcc()
+            require_tools(TOOLS)
+        else:
+            require_tools({tool: TOOLS[tool] for tool in (QEMU, "setpriv")})
     except HostError as error:
         return str(error)
     return ""
 
 
+REQUIRED_BY = {"live": {"live"}, "qemu": {"qemu", "live"}}
+"""Which words in WORKBENCH_REQUIRE turn a skipped test of each marker into a failed one."""
+
+
 @pytest.fixture(autouse=True)
-def _live_host(request: pytest.FixtureRequest) -> None:
-    if request.node.get_closest_marker("live") is None or not obstacle():
-        return
-    if "live" in os.environ.get("WORKBENCH_REQUIRE", "").split(","):
-        pytest.fail(obstacle())
-    pytest.skip(obstacle())
+def _able_host(request: pytest.FixtureRequest) -> None:
+    required = set(os.environ.get("WORKBENCH_REQUIRE", "").split(","))
+    for marker, words in REQUIRED_BY.items():
+        if request.node.get_closest_marker(marker) is None or not obstacle(marker):
+            continue
+        if words & required:
+            pytest.fail(obstacle(marker))
+        pytest.skip(obstacle(marker))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from workbench.cli.app import COMMANDS
 from workbench.measure import MEASURED_METRICS, METRICS
+from workbench.model.balloon.rules import RULES, UNPROVED
 from workbench.replay import replay
 from workbench.schema import KIND_MEANINGS, TABLES, FaultFlag, Feature, Kind, PageState
 from workbench.trace import manifest, read_trace
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 
-PAGES = ("README.md", "docs/trace-format.md", "docs/metrics.md")
+PAGES = ("README.md", "docs/conformance.md", "docs/trace-format.md", "docs/metrics.md")
 
 _BLOCK = re.compile(r"(<!-- ([a-z-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
@@ -66,6 +67,11 @@ def _tables() -> dict[str, str]:
             ],
         ),
         "manifest": _manifest(),
+        "rules": _table(
+            ("rule", "section", "what it says"),
+            [(f"`{name}`", rule.section, rule.statement) for name, rule in RULES.items()],
+        ),
+        "unproved": "\n".join(f"* {statement}" for statement in UNPROVED),
         "model-error": _model_error(),
     }
 

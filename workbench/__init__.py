@@ -9,8 +9,8 @@
     wb.plot.resident_memory(...)
 
 The rooms, in the order data walks through them: capture, lab, trace, model, replay, measure,
-plot, cli.  Names are imported when they are first used (PEP 562), so that a command which needs
-no arrays does not wait for them.
+plot, validation, cli.  Names are imported when they are first used (PEP 562), so that a command
+which needs no arrays does not wait for them.
 """
 
 from __future__ import annotations

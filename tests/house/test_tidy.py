@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("capture", "lab", "trace", "model", "replay", "measure", "plot", "cli")
+ROOMS = ("capture", "lab", "trace", "model", "replay", "measure", "plot", "validation", "cli")
 
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 60

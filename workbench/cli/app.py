@@ -80,6 +80,10 @@ COMMANDS: Final[dict[str, Entry]] = {
     "info": Entry("workbench.cli.info", "Say what a trace holds, lost, and can answer."),
     "replay": Entry("workbench.cli.replay", "Replay a trace, as captured or with other settings."),
     "demo": Entry("workbench.cli.demo", "Replay every bundled trace; write charts and a table."),
+    "conform": Entry(
+        "workbench.cli.conform",
+        "Hold the model of the device against QEMU's, with random programs.",
+    ),
     "live": Entry("workbench.cli.live", "Capture a real guest here, replay it, compare the two."),
 }
 
@@ -147,7 +151,8 @@ def _options(
     """Replay what balloon devices gave back, and ask what other settings would have done.
 
     Exit codes: 0 fine, 1 our bug, 2 wrong usage, 3 bad input file, 4 this host cannot do it,
-    7 events were lost, 8 the trace cannot answer that, 130 interrupted.
+    5 something differs that should not, 7 events were lost, 8 the trace cannot answer that,
+    130 interrupted.
 
     Example: workbench replay traces/churn-on.trace
     """

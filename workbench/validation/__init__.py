@@ -1,0 +1,1 @@
+"""Hold the model against the real thing: the balloon device against QEMU's own."""

@@ -1,0 +1,168 @@
+"""A difference, traced to the shortest program that still shows it."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from workbench.errors import HostError, InputError
+from workbench.validation.abilities import NotBuildableError
+from workbench.validation.difference import Difference
+from workbench.validation.model_machine import model_machine
+from workbench.validation.session import Session
+from workbench.validation.setup import Setup
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from workbench.validation.driver import Step
+    from workbench.validation.session import MakeModel
+
+_TRIALS_MAX: Final = 400
+"""Programs that are tried while shrinking: each needs a machine of its own, about 70 ms."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A program on which the model and the real device differ."""
+
+    kind_name: str
+    setup: Setup
+    steps: tuple[Step, ...]
+    difference: Difference
+    reproduced: bool = True
+    """Whether a fresh machine shows it; if not, `steps` is all that the machine had seen."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Turn it into what a file can hold."""
+        return {
+            "kind": self.kind_name,
+            "setup": self.setup.to_json(),
+            "steps": [list(step) for step in self.steps],
+            "difference": self.difference.sentence(),
+        }
+
+
+class Trial:
+    """Runs programs, each on a fresh pair of machines."""
+
+    def __init__(
+        self, setup: Setup, prologue: Sequence[Step], qemu: str, make_model: MakeModel
+    ) -> None:
+        """Remember what machines to make."""
+        self._setup = setup
+        self.prologue = tuple(prologue)
+        self._qemu = qemu
+        self._make_model = make_model
+        self.count = 0
+
+    def run(self, steps: Sequence[Step], *, each: bool = False) -> Difference | None:
+        """Run a program and look at its end, or after `each` of its steps."""
+        self.count += 1
+        number = 0
+        with (
+            tempfile.TemporaryDirectory(prefix="conform-") as folder,
+            Session(
+                self._setup, qemu=self._qemu, folder=Path(folder), make_model=self._make_model
+            ) as session,
+        ):
+            try:
+                session.run(self.prologue)
+                for number, part in enumerate([[step] for step in steps] if each else [steps]):
+                    difference = session.run(part) or session.check()
+                    if difference is not None:
+                        return _at(difference, number) if each else difference
+                return session.finish()
+            except NotBuildableError:
+                return None  # A machine that it migrates to, not its own.
+            except HostError as error:
+                difference = Difference(what="QEMU", expected="an answer", found=str(error))
+                return _at(difference, number) if each else difference
+
+
+def _at(difference: Difference, step: int) -> Difference:
+    return Difference(
+        what=difference.what, expected=difference.expected, found=difference.found, step=step
+    )
+
+
+def trace_down(
+    kind_name: str, trial: Trial, setup: Setup, programs: Sequence[Sequence[Step]]
+) -> Finding | None:
+    """Find the shortest program among those that one machine has seen; None if none shows it."""
+    whole = [step for program in programs for step in program]
+    if trial.run(whole) is None:
+        return None
+    alone = next((program for program in reversed(programs) if trial.run(program)), whole)
+    steps = shrink(list(alone), lambda steps: trial.run(steps) is not None, trial)
+    difference = trial.run(steps, each=True) or trial.run(steps)
+    if difference is None:
+        return None
+    return Finding(
+        kind_name=kind_name, setup=setup, steps=(*trial.prologue, *steps), difference=difference
+    )
+
+
+def shrink(steps: list[Step], differs: Callable[[list[Step]], bool], trial: Trial) -> list[Step]:
+    """Leave out what is not needed: stretches of steps, single ones, and parts of them."""
+    size = len(steps) // 2
+    while size >= 1:
+        first = 0
+        while first < len(steps) and trial.count < _TRIALS_MAX:
+            shorter = steps[:first] + steps[first + size :]
+            if shorter and differs(shorter):
+                steps = shorter
+            else:
+                first += size
+        size //= 2
+    for number in range(len(steps)):
+        for simpler in _simpler(steps[number]):
+            if trial.count >= _TRIALS_MAX:
+                return steps
+            candidate = [*steps[:number], simpler, *steps[number + 1 :]]
+            if differs(candidate):
+                steps = candidate
+    return steps
+
+
+def _simpler(step: Step) -> Iterator[Step]:
+    """Offer steps that ask for less: chains with one descriptor fewer, and no table."""
+    name, *operands = step
+    if name not in {"element", "chain"}:
+        return
+    queue, descriptors, *rest = operands
+    for number in reversed(range(len(descriptors))):
+        if len(descriptors) > 1:
+            yield (name, queue, [*descriptors[:number], *descriptors[number + 1 :]], *rest)
+    if rest and rest[0]:
+        yield (name, queue, descriptors, 0)
+
+
+def read_finding(path: Path) -> Finding:
+    """Read a stored program.
+
+    Raises
+    ------
+    InputError
+        The file is damaged, or holds something else.
+    """
+    try:
+        document = json.loads(path.read_text("utf-8"))
+        return Finding(
+            kind_name=str(document["kind"]),
+            setup=Setup.from_json(document["setup"]),
+            steps=tuple(tuple(step) for step in document["steps"]),
+            difference=Difference(what=str(document["difference"]), expected="", found=""),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: no stored program ({error}); remove the file") from error
+
+
+def replay_finding(
+    finding: Finding, *, qemu: str, make_model: MakeModel = model_machine
+) -> Difference | None:
+    """Run a stored program again."""
+    return Trial(finding.setup, (), qemu, make_model).run(finding.steps, each=True)

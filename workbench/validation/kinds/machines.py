@@ -1,0 +1,171 @@
+"""Kinds of programs about machines: their memory, its blocks, and their types."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from struct import pack
+from typing import TYPE_CHECKING
+
+from workbench.model.balloon.offer import Properties
+from workbench.units import HUGE_PAGE_BYTES, MIB, PAGE_BYTES
+from workbench.validation.driver import STOP
+from workbench.validation.kinds.device import KINDS as DEVICE_KINDS
+from workbench.validation.kinds.kind import SMALL, Kind
+from workbench.validation.kinds.parts import random_features, random_properties
+from workbench.validation.kinds.rings import KINDS as RING_KINDS
+from workbench.validation.setup import Backend, BackendKind, Setup
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from workbench.validation.driver import Step
+    from workbench.validation.kinds.kind import Scene
+
+_PROGRAMS = {kind.name: kind.program for kind in (*RING_KINDS, *DEVICE_KINDS)}
+_FIRST_BLOCK = 6 * MIB
+"""Room for the rings and some pages."""
+
+
+def _mixed(random: Random, scene: Scene) -> list[Step]:
+    """Write a program of one of the kinds to which it matters what memory is like."""
+    name = random.choice(("reporting", "bounds", "malformed descriptors", "poison", "inflate"))
+    return _PROGRAMS[name](random, scene)
+
+
+def _backend_setup(random: Random) -> Setup:
+    kinds: tuple[BackendKind, ...] = ("anonymous", "memfd", "file")
+    kind = random.choice(kinds)
+    backend = Backend(size_bytes=8 * MIB, kind=kind, shared=random.random() < 0.6)
+    return Setup(memory=(backend,), properties=random_properties(random))
+
+
+def _locked_setup(random: Random) -> Setup:
+    return replace(_backend_setup(random), mem_lock=True)
+
+
+def _block_setup(random: Random) -> Setup:
+    layout = random.randrange(4)
+    properties = random_properties(random)
+    if layout == 0:
+        sizes = (_FIRST_BLOCK, 2 * MIB, 4 * MIB)[: random.randrange(2, 4)]
+        memory = tuple(Backend(size_bytes=size, shared=random.random() < 0.3) for size in sizes)
+        return Setup(memory=memory, properties=properties)
+    if layout == 1:
+        dimms = tuple(Backend(size_bytes=2 * MIB) for _ in range(random.randrange(1, 3)))
+        return Setup(memory=SMALL, dimms=dimms, properties=properties)
+    if layout == 2:
+        below = random.choice((5 * MIB, 6 * MIB))
+        return Setup(memory=SMALL, max_ram_below_4g_bytes=below, properties=properties)
+    return Setup(memory=SMALL, vga=True, properties=properties)
+
+
+def _blocks(random: Random, scene: Scene) -> list[Step]:
+    """Report over the borders between blocks."""
+    steps: list[Step] = [("start", random_features(random, scene), [(scene.report, 0)])]
+    for region in random.sample(scene.regions, k=min(2, len(scene.regions))):
+        first = random.choice((region.first, region.stop)) - PAGE_BYTES * random.randrange(3)
+        if scene.is_ours(first):
+            steps.append(("fill", first, PAGE_BYTES, random.randrange(1, 256)))
+        length = PAGE_BYTES * random.randrange(1, 6)
+        if first >= STOP:
+            steps.append(("element", scene.report, [(first, length, 1)], random.randrange(2)))
+    steps += [("kick", scene.report), ("observe",)]
+    return steps + _mixed(random, scene)
+
+
+def _machine_type_setup(random: Random) -> Setup:
+    version = random.choice(("2.12", "3.1", "4.0", "4.1", "4.2", "5.0", "5.1", "6.2", "7.1", "7.2"))
+    return Setup(
+        memory=SMALL, machine_type=f"pc-i440fx-{version}", properties=random_properties(random)
+    )
+
+
+def _machine_types(random: Random, scene: Scene) -> list[Step]:
+    names = ("config space", "features", "poison", "reporting", "transport")
+    return _PROGRAMS[random.choice(names)](random, scene)
+
+
+def _huge_setup(random: Random) -> Setup:
+    shared = random.random() < 0.5
+    size = 16 * MIB
+    return Setup(
+        memory=(Backend(size_bytes=size, kind="hugetlb", shared=shared),),
+        # Guest addresses and offsets in the block are aligned differently above 4 GiB.
+        max_ram_below_4g_bytes=random.choice((None, None, 9 * MIB)),
+        properties=Properties(free_page_reporting=True, page_poison=random.choice((None, False))),
+    )
+
+
+def _huge_pages(random: Random, scene: Scene) -> list[Step]:
+    """Report and inflate whole huge pages, parts of them, and what only looks aligned."""
+    steps: list[Step] = [
+        ("start", random_features(random, scene), [(0, 0), (scene.report, 0)]),
+    ]
+    region = random.choice(scene.regions)
+    huge = -(-max(region.first, STOP) // HUGE_PAGE_BYTES) * HUGE_PAGE_BYTES
+    places = [huge, huge + HUGE_PAGE_BYTES, region.stop - HUGE_PAGE_BYTES]
+    first = random.choice(places) + random.choice((0, 0, 0, MIB, PAGE_BYTES))
+    steps.append(("fill", first, 2 * PAGE_BYTES, random.randrange(1, 256)))
+    if random.random() < 0.6:
+        length = random.choice((1, 1, 2, 0.5, 1 + 1 / 512)) * HUGE_PAGE_BYTES
+        steps.append(("element", scene.report, [(first, int(length), 1)], 0))
+        return [*steps, ("kick", scene.report), ("observe",)]
+    frames = [first // PAGE_BYTES + page for page in range(512)]
+    change = random.randrange(5)
+    if change == 0:
+        frames.pop()
+    elif change == 1:
+        frames.insert(random.randrange(512), 0x900)
+    elif change == 2:
+        random.shuffle(frames)
+    array = 0x500000
+    steps.append(("poke", array, pack(f"<{len(frames)}I", *frames).hex()))
+    cut = 256 if change == 3 else len(frames)
+    steps.append(("element", 0, [(array, 4 * cut, 0)], 0))
+    if cut < len(frames):
+        steps.append(("element", 0, [(array + 4 * cut, 4 * (len(frames) - cut), 0)], 0))
+    return [*steps, ("kick", 0), ("observe",)]
+
+
+def _either(random: Random, scene: Scene) -> list[Step]:
+    return (_huge_pages if random.random() < 0.7 else _mixed)(random, scene)
+
+
+KINDS = (
+    Kind(
+        name="memory backends",
+        about="anonymous, shared, memfd and file memory",
+        setup=_backend_setup,
+        program=_mixed,
+        weight=20,
+        machine_programs=100,
+    ),
+    Kind(
+        name="locked memory",
+        about="memory that the host does not take back",
+        setup=_locked_setup,
+        program=_mixed,
+        machine_programs=100,
+    ),
+    Kind(
+        name="several RAM blocks",
+        about="NUMA nodes, DIMMs, memory above 4 GiB, graphics memory",
+        setup=_block_setup,
+        program=_blocks,
+        weight=20,
+    ),
+    Kind(
+        name="machine types",
+        about="pc-i440fx from 2.12 to 7.2",
+        setup=_machine_type_setup,
+        program=_machine_types,
+    ),
+    Kind(
+        name="huge pages",
+        about="memory of 2 MiB pages",
+        setup=_huge_setup,
+        program=_either,
+        machine_programs=50,
+        needs=frozenset({"huge pages"}),
+    ),
+)

@@ -1,0 +1,247 @@
+"""Kinds of programs about migrations: what they forbid, what they ask for, and where they lead."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
+
+from workbench.model.balloon.offer import EVENT_IDX, Properties
+from workbench.units import MIB, PAGE_BYTES
+from workbench.validation.kinds.device import KINDS as DEVICE_KINDS
+from workbench.validation.kinds.hints import (
+    COMMANDS,
+    hint_element,
+    hint_setup,
+    quiet_start,
+)
+from workbench.validation.kinds.kind import SMALL, Kind
+from workbench.validation.kinds.parts import (
+    HOLE,
+    POISON,
+    random_features,
+    random_properties,
+    report_steps,
+)
+from workbench.validation.kinds.rings import KINDS as RING_KINDS
+from workbench.validation.setup import Backend, Setup
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from workbench.validation.driver import Step
+    from workbench.validation.kinds.kind import Scene
+    from workbench.validation.setup import BackendKind
+
+_PROGRAMS = {kind.name: kind.program for kind in (*RING_KINDS, *DEVICE_KINDS)}
+_POISON = 12
+
+
+def _incoming_setup(random: Random) -> Setup:
+    kinds: tuple[BackendKind, ...] = ("anonymous", "memfd")
+    backend = Backend(size_bytes=8 * MIB, kind=random.choice(kinds))
+    return Setup(
+        memory=(backend,),
+        properties=random_properties(random),
+        incoming="deferred",
+        send_configuration=False,
+    )
+
+
+def _inhibited(random: Random, scene: Scene) -> list[Step]:
+    names = ("reporting", "inflate", "malformed descriptors", "bounds", "poison")
+    return _PROGRAMS[random.choice(names)](random, scene)
+
+
+def _snapshot_setup(random: Random) -> Setup:
+    kinds: tuple[BackendKind, ...] = ("anonymous", "memfd")
+    backend = Backend(size_bytes=8 * MIB, kind=random.choice(kinds), shared=random.random() < 0.5)
+    return Setup(memory=(backend,), properties=random_properties(random))
+
+
+def _snapshot(random: Random, scene: Scene) -> list[Step]:
+    """Report and inflate before, during and after a background snapshot."""
+    start: Step = ("start", random_features(random, scene), [(0, 0), (scene.report, 0)])
+    steps = [start, *report_steps(random, scene, scene.report), ("snapshot_begin",)]
+    for _ in range(random.randrange(1, 4)):
+        steps += report_steps(random, scene, scene.report)
+        if random.random() < 0.5:
+            steps += _PROGRAMS["inflate"](random, scene)
+            steps.append(start)
+    steps += [("snapshot_end",), ("observe",), ("config_read", 8, 4)]
+    return steps + report_steps(random, scene, scene.report)
+
+
+def _begin_hints(random: Random, scene: Scene) -> list[Step]:
+    """Fill memory, and begin a migration: in a running machine, most of the time."""
+    steps = quiet_start(random, scene)
+    steps.append(("fill", scene.page(random), 3 * PAGE_BYTES, random.randrange(1, 256)))
+    if random.random() < 0.2:
+        steps.append(("config_write", _POISON, 4, POISON))
+    return [*steps, ("migration_begin",), ("config_read", 8, 4), ("observe",)]
+
+
+def _hints(random: Random, scene: Scene) -> list[Step]:
+    """Answer a migration that asks for hints: right, wrong, early, late, or not at all."""
+    queue = scene.hint
+    postcopy = random.random() < 0.2
+    stopped = random.random() < 0.1 and not postcopy
+    resets = random.random() < 0.15 and not stopped
+    # A reset races with the worker of a broken device, which polls on; see also `hints.KINDS`.
+    safe = stopped or resets
+    steps: list[Step] = [("postcopy_capability", 1)] if postcopy else []
+    begin = _begin_hints(random, scene)
+    if stopped:
+        begin.insert(-3, ("stop",))
+    steps += begin
+    if random.random() < 0.3:
+        steps += hint_element(random, scene, None, safe=safe)
+    for _ in range(random.randrange(1, 5)):
+        if random.random() < 0.7:
+            steps += _right_command(random, queue)
+            steps += hint_element(random, scene, None, safe=safe)
+            if random.random() < 0.4 and not safe:
+                pieces = [(HOLE, PAGE_BYTES, 1), (scene.page(random) + 0x800, 2 * PAGE_BYTES, 1)]
+                steps += [("element", queue, pieces, 0), ("kick", queue), ("settle", queue)]
+        for _ in range(random.randrange(3)):
+            command = None if random.random() < 0.85 else random.choice((0, 1, 0x12345678))
+            steps += hint_element(random, scene, command, safe=safe)
+        chance = random.random()
+        if chance < 0.2:
+            steps.append(("config_read", 8, 4))
+        elif chance < 0.3:
+            steps += [("balloon", 4 * MIB), ("observe",), ("config_read", 8, 4)]
+        elif chance < 0.4:
+            steps.append(("fill", scene.page(random), PAGE_BYTES, random.randrange(1, 256)))
+    # Nor may hinting run when the device is reset.
+    steps += [*hint_element(random, scene, 0, safe=True), ("config_read", 8, 4)]
+    if resets:
+        steps += [("reset",), ("config_read", 8, 4)]
+    how = "complete" if stopped else random.choice(("complete", "complete", "cancel", "fail"))
+    if postcopy:
+        # To complete, QEMU would wait for a destination that answers.
+        how = "cancel"
+    steps += [("migration_end", how), ("observe",), ("config_read", 8, 4)]
+    return [*steps, ("postcopy_capability", 0)] if postcopy else steps
+
+
+def _right_command(random: Random, queue: int) -> list[Step]:
+    """Send the id that was asked for, or one beside it."""
+    ahead = random.choice((0, 0, 0, 0, 1, -1))
+    return [
+        ("write_cmd_id", COMMANDS, ahead),
+        ("element", queue, [(COMMANDS, 4, 0)], random.randrange(2)),
+        ("kick", queue),
+        ("settle", queue),
+    ]
+
+
+def _wrap(random: Random, scene: Scene) -> list[Step]:
+    """Begin just before the last id."""
+    first = 0xFFFFFFFF - random.randrange(2)
+    start = ("start", scene.offer.features & ~(1 << 29), [(scene.hint, 0)])
+    steps: list[Step] = [start, ("avail_flags", scene.hint, 1)]
+    steps += [("age_hints", first, random.randrange(4)), ("ballast",), ("config_read", 8, 4)]
+    for _ in range(random.randrange(1, 4)):
+        steps += [("migration_begin",), ("config_read", 8, 4)]
+        steps += [*_right_command(random, scene.hint), ("config_read", 8, 4)]
+        steps += hint_element(random, scene, 0, safe=True)
+        steps += [("migration_end", "cancel"), ("config_read", 8, 4)]
+    return steps
+
+
+def _over_setup(random: Random) -> Setup:
+    return Setup(memory=SMALL, properties=random_properties(random))
+
+
+def _over(random: Random, scene: Scene) -> list[Step]:
+    """Use a device, migrate it to one that offers what it likes, and go on there."""
+    queues = [(number, 0) for number in range(len(scene.offer.queues)) if number != scene.hint]
+    legacy = random.random() < 0.25
+    # What is the reporting queue here may be the hint queue there, whose thread must be waited for.
+    features = random_features(random, scene) & ~(1 << EVENT_IDX)
+    steps: list[Step] = [("start", features & 0xFFFFFFFF if legacy else features, queues, legacy)]
+    if random.random() < 0.5:
+        steps.append(("config_write", _POISON, 4, random.choice((0, 1, POISON))))
+    if random.random() < 0.5:
+        steps.append(("config_write", 4, 4, random.randrange(64)))
+    if random.random() < 0.4:
+        steps.append(("balloon", random.choice((1, 4, 7)) * MIB))
+    if random.random() < 0.25:
+        steps += [("reset", legacy), steps[0]]
+    if random.random() < 0.8:
+        steps += [("element", 2, [(COMMANDS, 100, 0)], 0), ("kick", 2)]
+    if random.random() < 0.15:
+        steps += [("element", scene.report, [(COMMANDS, 0, 1)], 0), ("kick", scene.report)]
+    steps += report_steps(random, scene, scene.report)
+    properties = random_properties(random)
+    chance = random.random()
+    if chance < 0.4:
+        properties = replace(scene.setup.properties, deflate_on_oom=True)
+    elif chance < 0.7:
+        properties = Properties(page_poison=False)  # Refused, if reports or poison were taken.
+    steps += [("migrate_over", asdict(properties)), ("observe",)]
+    if random.random() < 0.5:
+        steps.append(("config_write", 4, 4, random.randrange(64)))
+    steps += [("config_read", offset, 4) for offset in (0, 4, 8, 12)]
+    if random.random() < 0.4:
+        steps += [("poke", COMMANDS, "0400" + "11" * 8), ("element", 2, [(COMMANDS, 10, 0)], 0)]
+        steps += [("kick", 2), ("guest_statistics",)]
+    steps += report_steps(random, scene, scene.report)
+    settled = ([step, ("settle", step[1])] if step[0] == "kick" else [step] for step in steps)
+    return [step for part in settled for step in part]
+
+
+KINDS = (
+    Kind(
+        name="inhibited by COLO",
+        about="discards forbidden by an incoming COLO stream",
+        setup=_incoming_setup,
+        program=_inhibited,
+        prologue=(("inhibit_colo",),),
+    ),
+    Kind(
+        name="inhibited by postcopy",
+        about="discards forbidden by an incoming postcopy stream",
+        setup=_incoming_setup,
+        program=_inhibited,
+        prologue=(("inhibit_postcopy",),),
+    ),
+    Kind(
+        name="background snapshot",
+        about="discards forbidden for a while by a background snapshot",
+        setup=_snapshot_setup,
+        program=_snapshot,
+        prologue=(("ballast",),),
+        weight=0.6,
+        machine_programs=50,
+        batch_programs=1,
+    ),
+    Kind(
+        name="hints during a migration",
+        about="hints that a migration has asked for, and which pages it then sends",
+        setup=hint_setup,
+        program=_hints,
+        prologue=(("ballast",),),
+        weight=1,
+        machine_programs=20,
+        batch_programs=1,
+    ),
+    Kind(
+        name="last command id",
+        about="hints at the end of the ids",
+        setup=hint_setup,
+        program=_wrap,
+        weight=0.6,
+        machine_programs=1,
+        batch_programs=1,
+    ),
+    Kind(
+        name="migration to a second machine",
+        about="a device that goes on in another QEMU, which offers something else",
+        setup=_over_setup,
+        program=_over,
+        weight=1,
+        machine_programs=5,
+        batch_programs=1,
+    ),
+)

@@ -1,0 +1,370 @@
+"""Kinds of programs about queues and rings: good and malformed, split and packed, old and new."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from workbench.model.balloon import pci
+from workbench.model.balloon.offer import EVENT_IDX, NOTIFY_ON_EMPTY, Properties
+from workbench.model.balloon.split_ring import F_INDIRECT, F_NEXT, F_WRITE
+from workbench.units import PAGE_BYTES
+from workbench.validation.driver import STOP
+from workbench.validation.kinds.kind import SMALL, Kind
+from workbench.validation.kinds.parts import (
+    FIRMWARE,
+    HOLE,
+    LOCAL_APIC,
+    MODERN,
+    OPTION_ROMS,
+    POISON,
+    legacy_features,
+    random_features,
+    random_range,
+    report_steps,
+    reporting_setup,
+)
+from workbench.validation.setup import Setup
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from workbench.validation.driver import Step
+    from workbench.validation.kinds.kind import Scene
+
+_POISON_OFFSET = 12
+
+
+def _plain_setup(random: Random) -> Setup:
+    poison = random.choice((None, False))
+    return Setup(memory=SMALL, properties=Properties(free_page_reporting=True, page_poison=poison))
+
+
+def _reporting(random: Random, scene: Scene) -> list[Step]:
+    queue = scene.report
+    legacy = random.random() < 0.3
+    features = legacy_features(random, scene) if legacy else random_features(random, scene)
+    steps: list[Step] = [("start", features, [(queue, 0)], legacy)]
+    if random.random() < 0.15:
+        steps.append(("config_write", _POISON_OFFSET, 4, random.choice((0, 1, POISON))))
+    return steps + report_steps(random, scene, queue)
+
+
+def _queue_sizes(random: Random, scene: Scene) -> list[Step]:
+    queue = scene.report
+    size = random.choice((1, 2, 3, 5, 16, 31, 32, 33, 64, 100, 256, 1000, 1024))
+    steps: list[Step] = [("start", random_features(random, scene), [(queue, size)])]
+    if random.random() < 0.3:
+        ignored = random.choice((0, 1025, 2048, 0xFFFF))
+        steps.append(("register_write", pci.QUEUE_SIZE, 2, ignored))
+    for number in range(random.randrange(1, 4)):
+        steps.append(("register_write", pci.QUEUE_SELECT, 2, number))
+        steps.append(("register_read", pci.QUEUE_SIZE, 2))
+    return steps + report_steps(random, scene, queue)
+
+
+def _malformed(random: Random, scene: Scene) -> list[Step]:
+    """Take a program that is right, and put one thing into it that is not."""
+    queue = scene.report
+    legacy = random.random() < 0.25
+    features = legacy_features(random, scene) if legacy else random_features(random, scene)
+    steps: list[Step] = [("start", features, [(queue, 0)], legacy)]
+    page = scene.page(random)
+    steps.append(("fill", page, PAGE_BYTES * 2, random.randrange(1, 256)))
+    if random.random() < 0.5:
+        steps += report_steps(random, scene, queue)
+    good = (page, PAGE_BYTES, F_WRITE | F_NEXT)
+    fault = random.randrange(13)
+    chains: dict[int, Step] = {
+        0: ("element", queue, [(page, PAGE_BYTES, 1), (page + PAGE_BYTES, 0, 1)]),
+        1: ("element", queue, [(page, PAGE_BYTES, 1), (page, PAGE_BYTES, 0)], random.randrange(2)),
+        2: ("chain", queue, [(*good, 1), (*good, 0)]),
+        3: ("chain", queue, [(*good, random.choice((32, 33, 500, 0xFFFF)))]),
+        4: ("available", queue, random.choice((32, 33, 1000, 0xFFFF))),
+        5: ("chain", queue, [(page, random.choice((0, 8, 17, 24)), F_INDIRECT, 0)]),
+        6: ("element", queue, [(page, PAGE_BYTES, 1)] * random.choice((1023, 1024, 1025)), 1),
+        7: ("element", queue, [(page, PAGE_BYTES, 1)] * random.choice((31, 32)), 0),
+        8: ("chain", queue, [(page, PAGE_BYTES, F_WRITE | F_INDIRECT, 0)] * 2, 1),
+        9: ("avail_jump", queue, random.choice((1, 2, 33, 40, 64))),
+        10: ("chain", queue, [(*good, 2), (*good, 0), (page, 2 * PAGE_BYTES, F_WRITE, 0)], 1),
+        11: ("chain", queue, [(HOLE, 16 * random.randrange(1, 4), F_INDIRECT, 0)]),
+        12: ("chain", queue, [(scene.regions[0].stop - 16, 32, F_INDIRECT | F_WRITE, 0)]),
+    }
+    steps += [chains[fault], ("kick", queue), ("observe",)]
+    if random.random() < 0.3:
+        steps += report_steps(random, scene, queue)
+    return steps
+
+
+def _bounds(random: Random, scene: Scene) -> list[Step]:
+    """Aim at where memory begins and ends, firmware, holes and the end of all addresses."""
+    queue = scene.report
+    steps: list[Step] = [("start", random_features(random, scene), [(queue, 0)])]
+    end = random.choice(scene.regions).stop
+    steps.append(("fill", end - 4 * PAGE_BYTES, 4 * PAGE_BYTES, random.randrange(1, 256)))
+    places = (
+        end,
+        end - PAGE_BYTES,
+        end - 2 * PAGE_BYTES,
+        end - 2048,
+        random.choice(scene.edges),
+        max(random.choice(scene.edges) - PAGE_BYTES, 0),
+        0,
+        0x1000,
+        0xA0000,
+        OPTION_ROMS,
+        FIRMWARE,
+        0xE0000,
+        HOLE,
+        LOCAL_APIC,
+        (1 << 64) - PAGE_BYTES,
+        1 << 63,
+    )
+    for _ in range(random.randrange(1, 4)):
+        ranges = [
+            (
+                random.choice(places),
+                random.choice((1, 2, 3, 4, 8)) * PAGE_BYTES + random.choice((0, 0, 0, 2048, 100)),
+                1,
+            )
+            for _ in range(random.choice((1, 1, 1, 2)))
+        ]
+        if random.random() < 0.4:
+            ranges.insert(random.randrange(len(ranges) + 1), random_range(random, scene))
+        steps.append(("element", queue, ranges, random.randrange(2)))
+    return [*steps, ("kick", queue), ("observe",)]
+
+
+def _interrupts(random: Random, scene: Scene) -> list[Step]:
+    queue = scene.report
+    legacy = random.random() < 0.4
+    if legacy:
+        features = legacy_features(random, scene) | (
+            1 << NOTIFY_ON_EMPTY if random.random() < 0.6 else 0
+        )
+    else:
+        features = random_features(random, scene)
+    if random.random() < 0.5:
+        features |= 1 << EVENT_IDX
+    steps: list[Step] = [("start", features, [(queue, 0)], legacy), ("observe",)]
+    for _ in range(random.randrange(2, 6)):
+        chance = random.random()
+        if chance < 0.35:
+            steps.append(("avail_flags", queue, random.choice((0, 1, 1, 2, 3))))
+        elif chance < 0.7:
+            steps.append(("used_event", queue, random.choice((0, 1, 2, 3, 5, 0xFFFF))))
+        steps += [
+            ("element", queue, [random_range(random, scene)], 0)
+            for _ in range(random.randrange(1, 4))
+        ]
+        steps += [("kick", queue, 2), ("observe",)]
+    return steps
+
+
+def _packed_setup(random: Random) -> Setup:
+    return Setup(
+        memory=SMALL,
+        properties=Properties(
+            free_page_reporting=True, packed=True, page_poison=random.choice((None, False))
+        ),
+    )
+
+
+def _packed(random: Random, scene: Scene) -> list[Step]:
+    queue = scene.report
+    size = random.choice((0, 0, 1, 4, 13, 32, 64))
+    features = random_features(random, scene, packed=True)
+    steps: list[Step] = [("start", features, [(queue, size)])]
+    for _ in range(random.randrange(1, 5)):
+        chance = random.random()
+        if chance < 0.2:
+            steps.append(("avail_flags", queue, random.randrange(3)))
+        elif chance < 0.4:
+            wrap = random.choice((0, 1 << 15))
+            steps.append(("used_event", queue, random.randrange(8) | wrap))
+        if chance > 0.9:
+            page = scene.page(random)
+            faulty = random.choice(
+                (
+                    [(page, PAGE_BYTES, F_WRITE | F_NEXT), (page, 0, F_WRITE)],
+                    [(page, PAGE_BYTES, F_WRITE | F_NEXT), (page, PAGE_BYTES, 0)],
+                    [(page, PAGE_BYTES, F_WRITE | F_NEXT)],
+                    [(page, 24, F_INDIRECT)],
+                    [(HOLE, 16, F_INDIRECT)],
+                )
+            )
+            steps.append(("chain", queue, [(*entry, 0) for entry in faulty]))
+            steps += [("kick", queue), ("observe",)]
+        else:
+            steps += report_steps(random, scene, queue)
+    return steps
+
+
+def _transport(random: Random, scene: Scene) -> list[Step]:
+    """Reset queues, take the right to access memory away, kick what is not there."""
+    queue = scene.report
+    features = random_features(random, scene)
+    steps: list[Step] = [("start", features, [(queue, 0)])]
+    for _ in range(random.randrange(1, 4)):
+        steps += random.choice(
+            (
+                [("kick", queue, 4), *_without_bus_master(random, scene, queue)],
+                [
+                    ("register_write", pci.QUEUE_SELECT, 2, queue),
+                    ("register_write", pci.QUEUE_RESET, 2, random.choice((0, 2))),
+                    ("register_write", pci.QUEUE_RESET, 2, 1),
+                    ("register_read", pci.QUEUE_ENABLE, 2),
+                    ("kick", queue),
+                    # Not before the reset: QEMU would go on where it was, through 65,536 places.
+                    ("queue", queue, 0),
+                ],
+                [
+                    ("register_write", pci.QUEUE_SELECT, 2, random.randrange(3)),
+                    ("register_write", pci.QUEUE_DESC, 4, scene.regions[0].stop - 64),
+                    ("register_write", pci.QUEUE_ENABLE, 2, 1),
+                ],
+                [("port_write", pci.LEGACY_QUEUE_PFN, 4, 0), ("start", features, [(queue, 0)])],
+                _grown_queue(features, queue),
+                _odd_place(random, scene, features, queue),
+                _reset_while_held(random, features),
+                [
+                    ("register_write", pci.QUEUE_SELECT, 2, queue),
+                    ("register_write", pci.QUEUE_ENABLE, 2, random.choice((0, 2, 3))),
+                ],
+                [("kick", random.choice((0, 1, 2, 7, 100, 900)), random.choice((1, 2, 4)))],
+                [("status", random.choice((0x0B, 0x03, 0x4F, 0x80, 0xFF, 0x8F)))],
+                [
+                    ("register_write", pci.QUEUE_SELECT, 2, random.choice((3, 5, 1023, 1024))),
+                    ("register_read", pci.QUEUE_SIZE, 2),
+                    ("register_read", pci.QUEUE_SELECT, 2),
+                    ("register_read", pci.NUM_QUEUES, 2),
+                    ("register_read", pci.QUEUE_NOTIFY_OFF, 2),
+                ],
+            )
+        )
+        steps += report_steps(random, scene, queue)
+    return steps
+
+
+def _grown_queue(features: int, queue: int) -> list[Step]:
+    """Raise a queue's size behind QEMU's back: an error, as long as no entry was taken yet.
+
+    With the event index, or later, it would end QEMU.
+    """
+    return [
+        ("start", features & ~(1 << EVENT_IDX), [(queue, 0)]),
+        ("register_write", pci.QUEUE_SELECT, 2, queue),
+        ("register_write", pci.QUEUE_SIZE, 2, 64),
+        ("element", queue, [(STOP, PAGE_BYTES, 1)], 0),
+        ("kick", queue),
+        ("observe",),
+        ("start", features, [(queue, 0)]),
+    ]
+
+
+def _odd_place(random: Random, scene: Scene, features: int, queue: int) -> list[Step]:
+    """Place rings where no memory is, before memory, in firmware, or over the last address."""
+    places = (HOLE, (1 << 64) - 64, scene.regions[-1].stop, OPTION_ROMS, FIRMWARE)
+    place = random.choice(places)
+    ring = random.choice((pci.QUEUE_DESC, pci.QUEUE_DRIVER, pci.QUEUE_DEVICE))
+    return [
+        ("start", features, []),
+        ("queue", queue, 0),
+        ("register_write", pci.QUEUE_RESET, 2, 1),
+        ("register_write", ring, 4, place & 0xFFFFFFFF),
+        ("register_write", ring + 4, 4, place >> 32),
+        ("register_write", pci.QUEUE_ENABLE, 2, 1),
+        ("element", queue, [(STOP, PAGE_BYTES, 1)], 0),
+        ("kick", queue),
+        ("observe",),
+        ("start", features, [(queue, 0)]),
+    ]
+
+
+def _reset_while_held(random: Random, features: int) -> list[Step]:
+    """Reset the statistics queue while the device holds an element of it, and send two more."""
+    send: list[Step] = [("element", 2, [(STOP, 100, 0)], 0), ("kick", 2), ("observe",)]
+    return [
+        ("queue", 2, random.choice((0, 8))),
+        *send,
+        ("register_write", pci.QUEUE_SELECT, 2, 2),
+        ("register_write", pci.QUEUE_RESET, 2, 1),
+        ("queue", 2, 0),
+        *send,
+        *send,
+        ("start", features, []),
+    ]
+
+
+def _without_bus_master(random: Random, scene: Scene, queue: int) -> list[Step]:
+    """Seldom, because QEMU needs 30 ms to give the right to access memory, or to take it away."""
+    if random.random() < 0.7:
+        return []
+    return [("bus_master", 0), *report_steps(random, scene, queue), ("bus_master", 1)]
+
+
+def _early(random: Random, scene: Scene) -> list[Step]:
+    """Use queues before the device was told that the driver is ready, or not negotiated at all."""
+    queue = scene.report
+    features = random.choice((MODERN, 0, random_features(random, scene))) & scene.offer.features
+    stages: list[Step] = [("reset",)]
+    stages += [("status", 1), ("status", 3), ("features", features)][: random.randrange(4)]
+    if random.random() < 0.5:
+        stages.append(("status", 0x0B))
+    return [*stages, ("queue", queue, 0), *report_steps(random, scene, queue)]
+
+
+KINDS = (
+    Kind(
+        name="reporting",
+        about="plain reports: set up, write memory, report some of it, look",
+        setup=_plain_setup,
+        program=_reporting,
+        weight=300,
+        machine_programs=2000,
+        batch_programs=100,
+    ),
+    Kind(
+        name="queue sizes",
+        about="queues of any size, powers of two or not",
+        setup=reporting_setup,
+        program=_queue_sizes,
+    ),
+    Kind(
+        name="malformed descriptors",
+        about="chains and tables with one thing wrong",
+        setup=reporting_setup,
+        program=_malformed,
+        weight=30,
+    ),
+    Kind(
+        name="bounds",
+        about="the ends of memory, holes, firmware, the last address",
+        setup=reporting_setup,
+        program=_bounds,
+        weight=20,
+    ),
+    Kind(
+        name="interrupts",
+        about="interrupt suppression: flags, event index, notify on empty",
+        setup=reporting_setup,
+        program=_interrupts,
+    ),
+    Kind(
+        name="packed rings",
+        about="packed rings: wrap, tables, events, errors",
+        setup=_packed_setup,
+        program=_packed,
+    ),
+    Kind(
+        name="transport",
+        about="queue resets, bus mastering, odd status values, kicks of nothing",
+        setup=reporting_setup,
+        program=_transport,
+    ),
+    Kind(
+        name="early",
+        about="queues used before the driver is ready",
+        setup=reporting_setup,
+        program=_early,
+    ),
+)

@@ -1,0 +1,273 @@
+"""A real machine and its model, side by side: the same steps done on both, and held together."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from workbench.errors import HostError
+from workbench.model.balloon.discard import FAILED
+from workbench.units import PAGE_BYTES
+from workbench.validation.difference import (
+    Difference,
+    differing_answer,
+    differing_list,
+    differing_memory,
+)
+from workbench.validation.driver import Driver
+from workbench.validation.host_steps import HOST_STEPS
+from workbench.validation.migration_steps import MIGRATION_STEPS
+from workbench.validation.model_machine import model_machine
+from workbench.validation.real_machine import RealMachine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from workbench.model.balloon.machine import Access, Machine
+    from workbench.model.balloon.memory import RamBlock
+    from workbench.model.balloon.rules import Tally
+    from workbench.validation.driver import Step
+    from workbench.validation.outgoing import Stretch
+    from workbench.validation.setup import Setup
+
+    MakeModel = Callable[..., Machine]
+
+_EVENT_S: Final = 2.0
+"""QEMU holds an event back for a second (monitor/monitor.c, monitor_qapi_event_conf)."""
+_POLL_S: Final = 0.01
+
+_STEPS: Final = {**HOST_STEPS, **MIGRATION_STEPS}
+
+_IGNORED_ERRORS: Final = (
+    "Couldn't MADV_WILLNEED",
+    "failed to save SaveStateEntry",
+    "Unable to write to socket",
+)
+"""Of no consequence for the device: said of the host, or of a migration that was broken off."""
+
+
+class Session:
+    """One real machine and one model, which were treated alike since they were started."""
+
+    def __init__(
+        self,
+        setup: Setup,
+        *,
+        qemu: str,
+        folder: Path,
+        tally: Tally | None = None,
+        make_model: MakeModel = model_machine,
+    ) -> None:
+        """Start both."""
+        self.setup = setup
+        self.qemu = qemu
+        self.folder = folder
+        self.make_model = make_model
+        self.model: Machine = make_model(setup, tally=tally)
+        self.driver = Driver(self.model.device.offer)
+        self.real = RealMachine(setup, qemu=qemu, folder=folder)
+        self.monitor_pairs: list[tuple[str, Any, Any]] = []
+        """What the model and the real monitor answered, of the host's steps."""
+        self.events: list[dict[str, Any]] = []
+        """What QEMU told of itself, as far as a host step has waited for something else."""
+        self.resources: dict[str, Any] = {}
+        """What a host step holds open until another one closes it."""
+        self.bitmap_syncs = 0
+        """How often the real machine's migrations synced, as far as its trace was read."""
+        self.ballast: dict[str, Stretch] = {}
+        """Memory that migrations are held at."""
+        self.written: list[tuple[int, int]] | None = None
+        """Addresses and lengths written since a migration began."""
+        self.block_names: dict[str, str] = {}
+        """QEMU's names of the model's blocks."""
+        self.adopt_memory()
+
+    def __enter__(self) -> Self:
+        """Nothing more to do: both are started."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """End the real machine, and what host steps left open."""
+        self.close()
+
+    def close(self) -> None:
+        """End the real machine, and what host steps left open."""
+        for resource in self.resources.values():
+            with suppress(
+                HostError
+            ):  # The machine ends now; what it would not end does not matter.
+                resource.close()
+        self.resources.clear()
+        self.real.close()
+
+    def replace(self, model: Machine, real: RealMachine, setup: Setup) -> None:
+        """Go on with other machines: those that a migration led to."""
+        self.real.close()
+        self.model, self.real, self.setup = model, real, setup
+        self.driver.offer = model.device.offer
+        self.events.clear()
+        self.ballast.clear()
+        self.block_names = self._names()
+
+    def spared_pages(self, block: RamBlock) -> set[int]:
+        """Offsets of the pages that a migration need not send: hinted, and not written since.
+
+        A page that an unaligned range begins in counts as written when the range is returned
+        (QEMU 7.2 softmmu/physmem.c, address_space_unmap).
+        """
+        hinting = self.model.balloon.hinting
+        spared = {
+            PAGE_BYTES * page
+            for name, first, pages in hinting.hinted
+            if name == block.name
+            for page in range(first, first + pages)
+        }
+        written = [*(self.written or []), *((at, 1) for at in hinting.touched)]
+        for address, length in written:
+            for at in range(address - address % PAGE_BYTES, address + length, PAGE_BYTES):
+                place = self.model.memory.find(at)
+                if place is not None and place.region.block is block:
+                    spared.discard(place.offset_bytes)
+        return spared
+
+    def run(self, steps: Sequence[Step]) -> Difference | None:
+        """Do the steps on both, as many at a time as can be sent at once."""
+        pending: list[tuple[Step, list[Access]]] = []
+        for step in steps:
+            accesses = self.driver.compile(step)
+            if accesses is not None:
+                pending.append((step, accesses))
+                continue
+            difference = self._flush(pending)
+            if difference is not None:
+                return difference
+            pending = []
+            _STEPS[step[0]](self, *step[1:])
+            difference = self._compare_monitor()
+            if difference is not None:
+                return difference
+        return self._flush(pending)
+
+    def check(self) -> Difference | None:
+        """Hold together what the steps left behind: memory, discards, messages, events."""
+        device = self.model.device
+        trace, device.trace[:] = list(device.trace), []
+        errors, device.errors[:] = list(device.errors), []
+        expected = [self._named(entry) for entry in trace]
+        return (
+            differing_list("trace", expected, self._traced())
+            or differing_list("stderr", errors, self._said())
+            or differing_memory(self._expected_memory(), self.real.read_blocks())
+        )
+
+    def finish(self) -> Difference | None:
+        """Hold together what takes its time: the events of the whole life of the machine.
+
+        QEMU tells of a changed balloon at once, and then once a second at most, the latest value.
+        """
+        expected = self.model.balloon.balloon_changes
+        if not expected:
+            return differing_list("BALLOON_CHANGE", [], self._changes())
+        deadline = time.monotonic() + _EVENT_S
+        while self._changes()[-1:] != expected[-1:] and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+        found = self._changes()
+        left = iter(expected)
+        in_order = all(change in left for change in found)
+        if in_order and found[:1] == expected[:1] and found[-1:] == expected[-1:]:
+            return None
+        return Difference(
+            what="BALLOON_CHANGE",
+            expected=f"{expected[:3]} ... {expected[-1]}, not all of which are told",
+            found=f"{found[:3]} ... {found[-1:]}",
+        )
+
+    def _changes(self) -> list[int]:
+        self.events += self.real.take_events()
+        name = "BALLOON_CHANGE"
+        return [event["data"]["actual"] for event in self.events if event["event"] == name]
+
+    def _flush(self, pending: Sequence[tuple[Step, list[Access]]]) -> Difference | None:
+        if not pending:
+            return None
+        accesses = [access for _, part in pending for access in part]
+        if self.written is not None:
+            self.written += [_extent(access) for access in accesses if _writes(access)]
+        expected = self.model.execute(accesses)
+        found = self.real.execute(accesses)
+        if expected == found:
+            return None
+        return differing_answer(
+            [step for step, _ in pending], _split(pending, expected), _split(pending, found)
+        )
+
+    def _compare_monitor(self) -> Difference | None:
+        pairs, self.monitor_pairs = self.monitor_pairs, []
+        for what, ours, theirs in pairs:
+            if ours != theirs:
+                return Difference(what=what, expected=str(ours), found=str(theirs))
+        return None
+
+    def _said(self) -> list[str]:
+        """Read what QEMU said, without who said it, and cut to what the model knows of it."""
+        said = []
+        for line in self.real.take_errors():
+            _, _, text = line.partition(": ")
+            text = text.removeprefix("warning: ")
+            if not text.startswith(_IGNORED_ERRORS):
+                said.append(FAILED if text.startswith(FAILED) else text)
+        return said
+
+    def _traced(self) -> list[tuple[Any, ...]]:
+        """Read the real device's trace; bitmap syncs in it are the migration's."""
+        trace = self.real.take_trace()
+        self.bitmap_syncs += trace.count(("bitmap_sync",))
+        return [entry for entry in trace if entry != ("bitmap_sync",)]
+
+    def _named(self, entry: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Name a block as QEMU does."""
+        if entry[0] in {"bad_addr", "to_target"}:
+            return entry
+        return (entry[0], self.block_names[entry[1]], *entry[2:])
+
+    def _expected_memory(self) -> dict[str, bytearray]:
+        return {self.block_names[block.name]: block.content for block in self.model.memory.blocks}
+
+    def _names(self) -> dict[str, str]:
+        """Find QEMU's name of each block, by the address at which both have it."""
+        by_address = {region.first: region.name for region in self.real.memory_map()}
+        return {region.block.name: by_address[region.first] for region in self.model.memory.regions}
+
+    def adopt_memory(self) -> None:
+        """Take over what memory holds now: firmware is the machine's, not the device's."""
+        self.block_names = self._names()
+        found = self.real.read_blocks()
+        for block in self.model.memory.blocks:
+            block.content[:] = found[self.block_names[block.name]]
+        self.real.take_errors()
+        self.real.skip_trace()
+
+
+def _writes(access: Access) -> bool:
+    return bool(access[0].startswith("write") or access[0] == "memset")
+
+
+def _extent(access: Access) -> tuple[int, int]:
+    """Where an access writes, and how much."""
+    operation, address, *operands = access
+    if operation == "memset":
+        return address, operands[0]
+    if operation == "write":
+        return address, len(operands[0])
+    return address, 8
+
+
+def _split(pending: Sequence[tuple[Step, list[Access]]], answers: Sequence[Any]) -> list[list[Any]]:
+    parts = []
+    first = 0
+    for _, accesses in pending:
+        parts.append(list(answers[first : first + len(accesses)]))
+        first += len(accesses)
+    return parts
