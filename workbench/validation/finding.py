@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from workbench.errors import HostError, InputError
+from workbench.errors import HostError, InputError, UsageError
 from workbench.validation.abilities import NotBuildableError
 from workbench.validation.difference import Difference
 from workbench.validation.model_machine import model_machine
-from workbench.validation.session import Session
+from workbench.validation.session import STEP_NAMES, Session
 from workbench.validation.setup import Setup
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Finding:
             "setup": self.setup.to_json(),
             "steps": [list(step) for step in self.steps],
             "difference": self.difference.sentence(),
+            "reproduced": self.reproduced,
         }
 
 
@@ -119,26 +121,28 @@ def shrink(steps: list[Step], differs: Callable[[list[Step]], bool], trial: Tria
                 first += size
         size //= 2
     for number in range(len(steps)):
-        for simpler in _simpler(steps[number]):
-            if trial.count >= _TRIALS_MAX:
-                return steps
+        for simplify in _simplifications(steps[number]):
+            simpler = simplify(steps[number])
             candidate = [*steps[:number], simpler, *steps[number + 1 :]]
-            if differs(candidate):
+            if simpler != steps[number] and trial.count < _TRIALS_MAX and differs(candidate):
                 steps = candidate
     return steps
 
 
-def _simpler(step: Step) -> Iterator[Step]:
-    """Offer steps that ask for less: chains with one descriptor fewer, and no table."""
-    name, *operands = step
-    if name not in {"element", "chain"}:
-        return
-    queue, descriptors, *rest = operands
-    for number in reversed(range(len(descriptors))):
-        if len(descriptors) > 1:
-            yield (name, queue, [*descriptors[:number], *descriptors[number + 1 :]], *rest)
-    if rest and rest[0]:
-        yield (name, queue, descriptors, 0)
+def _simplifications(step: Step) -> Iterator[Callable[[Step], Step]]:
+    """Offer ways to ask for less, to be tried one after the other on what is left of a step."""
+    if step[0] in {"element", "chain"}:
+        # From behind, so that the numbers of those before stay.
+        for number in reversed(range(len(step[2]))):
+            yield partial(_without_descriptor, number)
+        yield lambda step: (*step[:3], 0)
+
+
+def _without_descriptor(number: int, step: Step) -> Step:
+    name, queue, descriptors, *rest = step
+    if len(descriptors) == 1:
+        return step
+    return (name, queue, [*descriptors[:number], *descriptors[number + 1 :]], *rest)
 
 
 def read_finding(path: Path) -> Finding:
@@ -154,11 +158,18 @@ def read_finding(path: Path) -> Finding:
         return Finding(
             kind_name=str(document["kind"]),
             setup=Setup.from_json(document["setup"]),
-            steps=tuple(tuple(step) for step in document["steps"]),
+            steps=tuple(_checked_step(step) for step in document["steps"]),
             difference=Difference(what=str(document["difference"]), expected="", found=""),
+            reproduced=bool(document.get("reproduced", True)),
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, InputError, UsageError) as error:
         raise InputError(f"{path}: no stored program ({error}); remove the file") from error
+
+
+def _checked_step(step: object) -> Step:
+    if not isinstance(step, list) or not step or step[0] not in STEP_NAMES:
+        raise ValueError(f"{step!r} is no step")
+    return tuple(step)
 
 
 def replay_finding(

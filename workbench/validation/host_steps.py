@@ -113,6 +113,5 @@ HOST_STEPS: Final[dict[str, Callable[..., None]]] = {
     "stop": stop,
     "cont": cont,
     "system_reset": system_reset,
-    "settle": settle,
 }
 """Every step that the driver does not know, by name."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from workbench.errors import HostError
 from workbench.model.balloon.discard import FAILED
+from workbench.model.balloon.offer import Queue
 from workbench.units import PAGE_BYTES
 from workbench.validation.difference import (
     Difference,
@@ -16,7 +17,7 @@ from workbench.validation.difference import (
     differing_memory,
 )
 from workbench.validation.driver import Driver
-from workbench.validation.host_steps import HOST_STEPS
+from workbench.validation.host_steps import HOST_STEPS, settle
 from workbench.validation.migration_steps import MIGRATION_STEPS
 from workbench.validation.model_machine import model_machine
 from workbench.validation.real_machine import RealMachine
@@ -39,6 +40,11 @@ _EVENT_S: Final = 2.0
 _POLL_S: Final = 0.01
 
 _STEPS: Final = {**HOST_STEPS, **MIGRATION_STEPS}
+
+STEP_NAMES: Final = frozenset(
+    {*_STEPS, *(name[5:] for name in dir(Driver) if name.startswith("step_"))}
+)
+"""Every step that a program can have."""
 
 _IGNORED_ERRORS: Final = (
     "Couldn't MADV_WILLNEED",
@@ -139,16 +145,25 @@ class Session:
             accesses = self.driver.compile(step)
             if accesses is not None:
                 pending.append((step, accesses))
-                continue
+                if not self._wakes_thread(step):
+                    continue
             difference = self._flush(pending)
             if difference is not None:
                 return difference
             pending = []
+            if accesses is not None:
+                settle(self, step[1])
+                continue
             _STEPS[step[0]](self, *step[1:])
             difference = self._compare_monitor()
             if difference is not None:
                 return difference
         return self._flush(pending)
+
+    def _wakes_thread(self, step: Step) -> bool:
+        """Whether a step makes another thread of QEMU work, which must then be waited for."""
+        queues = self.model.device.offer.queues
+        return step[0] == "kick" and step[1] < len(queues) and queues[step[1]] is Queue.HINT
 
     def check(self) -> Difference | None:
         """Hold together what the steps left behind: memory, discards, messages, events."""

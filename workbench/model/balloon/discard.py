@@ -33,7 +33,7 @@ def discard_range(
         if block.shared or not block.unmaps:
             _clear(block, offset_bytes, length_bytes)
     if block.unmaps:
-        if device.memory.locked:
+        if device.system_memory.locked:
             device.tally[rule.DISCARD_FAILS] += 1
             device.errors.append(FAILED)
             return False

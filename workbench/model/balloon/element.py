@@ -53,7 +53,7 @@ class Element:
         """Unmap: the bounce buffer is free again.  Nothing is copied back, as nothing was used."""
         if self.uses_bounce:
             self.uses_bounce = False
-            memory.bounce_in_use = False
+            memory.bounce.in_use = False
 
     def read_out(self, offset_bytes: int, length_bytes: int) -> bytes:
         """Read what the driver wrote, as it is now; short where the element ends (iov_to_buf)."""
@@ -94,9 +94,9 @@ def map_descriptor(
             return TOO_MANY
         piece = _map_directly(address, length_bytes, memory, device_writes=device_writes)
         if piece is None:
-            if memory.bounce_in_use:
+            if memory.bounce.in_use:
                 return BOGUS
-            memory.bounce_in_use = element.uses_bounce = True
+            memory.bounce.in_use = element.uses_bounce = True
             piece = _bounce(address, length_bytes, memory, device_writes=device_writes)
         pieces.append(piece)
         if split:

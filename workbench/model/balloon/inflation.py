@@ -65,7 +65,7 @@ def _serve(balloon: Balloon, queue: VirtQueue, element: Element) -> int:
     while len(data := element.read_out(consumed, _PFN_BYTES)) == _PFN_BYTES:
         consumed += _PFN_BYTES
         address = int.from_bytes(data, "little") << _PFN_SHIFT
-        place = device.memory.find(address)
+        place = device.system_memory.find(address)
         if place is None or not place.region.writable:
             balloon.tally[rule.INFLATE_BAD_ADDRESS] += 1
             device.trace.append(("bad_addr", address))

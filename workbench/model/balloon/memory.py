@@ -68,17 +68,24 @@ class Place(NamedTuple):
     length_bytes: int
 
 
+class Bounce:
+    """QEMU's one bounce buffer: for a stretch that is no memory (softmmu/physmem.c, bounce)."""
+
+    def __init__(self) -> None:
+        """Nobody uses it yet."""
+        self.in_use = False
+
+
 class GuestMemory:
     """The guest's physical address space.  Where no region is, there is no memory."""
 
-    def __init__(self, regions: Iterable[Region]) -> None:
+    def __init__(self, regions: Iterable[Region], bounce: Bounce | None = None) -> None:
         """Take the regions, in any order; they do not overlap."""
         self.regions: Sequence[Region] = sorted(regions)
         self._firsts = [region.first for region in self.regions]
         blocks = {region.block.name: region.block for region in self.regions}
         self.blocks: Sequence[RamBlock] = tuple(blocks.values())
-        self.bounce_in_use = False
-        """QEMU has one bounce buffer in all (softmmu/physmem.c, bounce)."""
+        self.bounce = Bounce() if bounce is None else bounce
         self.locked = False
         """Whether all of QEMU's memory is locked (-overcommit mem-lock=on)."""
 

@@ -123,14 +123,10 @@ class PciTransport:
             device.disabled = False
 
     def _grant(self, *, enabled: bool) -> None:
-        """Change the right to access memory; after that QEMU maps all rings anew.
-
-        Source: QEMU 7.2 hw/virtio/virtio.c (virtio_memory_listener_commit).
-        """
+        """Change the right to access memory."""
         if enabled != self.bus_master:
             self.bus_master = enabled
-            for queue in self.device.queues:
-                self.device.map_rings(queue)
+            self.device.show_memory(visible=enabled)
 
     # --- modern
 
@@ -247,6 +243,9 @@ class PciTransport:
             device.tally[rule.QUEUE_SIZE_REFUSED] += 1
             return
         queue = device.queues[device.queue_sel]
+        if queue.num == 0:
+            # One that is no longer there, after a migration, does not come back.
+            return
         if num & (num - 1) or num > queue.num_default:
             device.tally[rule.QUEUE_SIZE_ODD] += 1
         queue.num = num

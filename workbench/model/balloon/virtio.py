@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from workbench.model.balloon import packed_ring, split_ring
 from workbench.model.balloon import rules as rule
-from workbench.model.balloon.memory import ADDRESS_MASK
+from workbench.model.balloon.memory import ADDRESS_MASK, GuestMemory
 from workbench.model.balloon.offer import ACCESS_PLATFORM, RING_PACKED, VERSION_1
 from workbench.model.balloon.queue import COUNT_MASK, VirtQueue
 from workbench.model.balloon.rules import Tally
 
 if TYPE_CHECKING:
     from workbench.model.balloon.element import Element
-    from workbench.model.balloon.memory import GuestMemory
     from workbench.model.balloon.offer import Offer
 
 S_DRIVER: Final = 2
@@ -65,7 +64,9 @@ class VirtioDevice:
     def __init__(self, offer: Offer, memory: GuestMemory, tally: Tally | None = None) -> None:
         """Realize the device."""
         self.offer = offer
+        self.system_memory = memory
         self.memory = memory
+        """What the device sees of it: all, or nothing (`show_memory`)."""
         self.tally = Tally() if tally is None else tally
         self.host_features = offer.features
         self.guest_features = 0
@@ -191,6 +192,21 @@ class VirtioDevice:
         """Place the rings (virtio_queue_set_rings)."""
         queue.desc, queue.avail, queue.used = desc, avail, used
         self.map_rings(queue)
+
+    def show_memory(self, *, visible: bool) -> None:
+        """Let the device see memory, or not; after that QEMU maps all rings anew.
+
+        Only a device that offers ACCESS_PLATFORM goes through the PCI bus, and so sees nothing
+        without the right to access memory.
+
+        Source: QEMU 7.2 hw/virtio/virtio-bus.c, virtio_bus_device_plugged; hw/virtio/virtio.c,
+        virtio_memory_listener_commit.
+        """
+        if self.host_features & HAS_ACCESS_PLATFORM:
+            nothing = GuestMemory((), self.system_memory.bounce)
+            self.memory = self.system_memory if visible else nothing
+        for queue in self.queues:
+            self.map_rings(queue)
 
     def map_rings(self, queue: VirtQueue) -> None:
         """Map the rings of a queue that has any (virtio_init_region_cache)."""

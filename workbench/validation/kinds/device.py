@@ -6,6 +6,7 @@ from dataclasses import replace
 from struct import pack
 from typing import TYPE_CHECKING
 
+from workbench.model.balloon.offer import EVENT_IDX
 from workbench.schema import Feature
 from workbench.units import MIB, PAGE_BYTES
 from workbench.validation.driver import STOP
@@ -113,6 +114,17 @@ def _features(random: Random, scene: Scene) -> list[Step]:
     steps += [("queue", queue, 0), ("status", 7 if legacy else 0x0F)]
     steps.append(("config_write", _POISON, 4, random.choice((0, POISON))))
     return steps + report_steps(random, scene, queue)
+
+
+def _platform(random: Random, scene: Scene) -> list[Step]:
+    """Refuse the feature, or take it and lose the right to access memory."""
+    if random.random() < 0.6:
+        return _features(random, scene)
+    start: Step = ("start", scene.offer.features & ~(1 << EVENT_IDX), [(scene.report, 0)])
+    steps: list[Step] = [("bus_master", 0)] if random.random() < 0.3 else []
+    steps += [start, *report_steps(random, scene, scene.report), ("bus_master", 0)]
+    steps += [*report_steps(random, scene, scene.report), ("bus_master", 1)]
+    return [*steps, *report_steps(random, scene, scene.report), start]
 
 
 def _pfns(random: Random, scene: Scene, count: int) -> bytes:
@@ -243,7 +255,7 @@ KINDS = (
         name="access platform",
         about="the one feature whose refusal the device refuses",
         setup=_platform_setup,
-        program=_features,
+        program=_platform,
         weight=3,
     ),
     Kind(name="inflate", about="inflate and deflate", setup=any_setup, program=_inflate, weight=20),

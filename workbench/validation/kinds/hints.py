@@ -67,7 +67,6 @@ def hint_element(
         *steps,
         ("element", queue, pieces, random.randrange(2)),
         ("kick", queue),
-        ("settle", queue),
     ]
 
 
@@ -96,7 +95,6 @@ def _idle(random: Random, scene: Scene) -> list[Step]:
                 ("poke", COMMANDS, "01000080"),
                 ("element", queue, [(COMMANDS, random.randrange(1, 4), 0)], 0),
                 ("kick", queue),
-                ("settle", queue),
             ]
         else:
             command = random.choice((None, 0, 1, CMD_ID_MIN, CMD_ID_MIN + 1))
@@ -104,7 +102,7 @@ def _idle(random: Random, scene: Scene) -> list[Step]:
             # so before or after the main thread has written the status (virtio_set_status).
             steps += hint_element(random, scene, command, safe=stopped)
     if stopped:
-        steps += [("cont",), ("settle", queue)]
+        steps.append(("cont",))
     return [*steps, ("config_read", 8, 4), ("observe",)]
 
 

@@ -101,7 +101,7 @@ def _hints(random: Random, scene: Scene) -> list[Step]:
             steps += hint_element(random, scene, None, safe=safe)
             if random.random() < 0.4 and not safe:
                 pieces = [(HOLE, PAGE_BYTES, 1), (scene.page(random) + 0x800, 2 * PAGE_BYTES, 1)]
-                steps += [("element", queue, pieces, 0), ("kick", queue), ("settle", queue)]
+                steps += [("element", queue, pieces, 0), ("kick", queue)]
         for _ in range(random.randrange(3)):
             command = None if random.random() < 0.85 else random.choice((0, 1, 0x12345678))
             steps += hint_element(random, scene, command, safe=safe)
@@ -131,7 +131,6 @@ def _right_command(random: Random, queue: int) -> list[Step]:
         ("write_cmd_id", COMMANDS, ahead),
         ("element", queue, [(COMMANDS, 4, 0)], random.randrange(2)),
         ("kick", queue),
-        ("settle", queue),
     ]
 
 
@@ -186,9 +185,7 @@ def _over(random: Random, scene: Scene) -> list[Step]:
     if random.random() < 0.4:
         steps += [("poke", COMMANDS, "0400" + "11" * 8), ("element", 2, [(COMMANDS, 10, 0)], 0)]
         steps += [("kick", 2), ("guest_statistics",)]
-    steps += report_steps(random, scene, scene.report)
-    settled = ([step, ("settle", step[1])] if step[0] == "kick" else [step] for step in steps)
-    return [step for part in settled for step in part]
+    return steps + report_steps(random, scene, scene.report)
 
 
 KINDS = (
