@@ -174,7 +174,7 @@ def run_job(
     finding = None
     if difference is not None:
         prologue = job.kind.prologue
-        trial = Trial(setup, prologue, qemu, make_model)
+        trial = Trial(setup, prologue, qemu, make_model, patient=job.kind.patient)
         explained = trace_down(job.kind_name, trial, setup, seen) if explain else None
         finding = explained or Finding(
             kind_name=job.kind_name,
@@ -205,7 +205,7 @@ def _run_batches(
                 seen += batch
                 steps = [step for program in batch for step in program]
                 difference = session.run(steps) or session.check()
-        return difference or session.finish()
+        return difference or session.finish(patient=job.kind.patient)
     except NotBuildableError:
         raise
     except HostError as error:

@@ -6,6 +6,7 @@ import json
 import tempfile
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -52,13 +53,20 @@ class Trial:
     """Runs programs, each on a fresh pair of machines."""
 
     def __init__(
-        self, setup: Setup, prologue: Sequence[Step], qemu: str, make_model: MakeModel
+        self,
+        setup: Setup,
+        prologue: Sequence[Step],
+        qemu: str,
+        make_model: MakeModel,
+        *,
+        patient: bool,
     ) -> None:
-        """Remember what machines to make."""
+        """Remember what machines to make, and whether to wait for their last events."""
         self._setup = setup
         self.prologue = tuple(prologue)
         self._qemu = qemu
         self._make_model = make_model
+        self._patient = patient
         self.count = 0
 
     def run(self, steps: Sequence[Step], *, each: bool = False) -> Difference | None:
@@ -77,7 +85,7 @@ class Trial:
                     difference = session.run(part) or session.check()
                     if difference is not None:
                         return _at(difference, number) if each else difference
-                return session.finish()
+                return session.finish(patient=self._patient)
             except NotBuildableError:
                 return None  # A machine that it migrates to, not its own.
             except HostError as error:
@@ -98,7 +106,8 @@ def trace_down(
     whole = [step for program in programs for step in program]
     if trial.run(whole) is None:
         return None
-    alone = next((program for program in reversed(programs) if trial.run(program)), whole)
+    latest = islice(reversed(programs), _TRIALS_MAX // 2)
+    alone = next((program for program in latest if trial.run(program)), whole)
     steps = shrink(list(alone), lambda steps: trial.run(steps) is not None, trial)
     difference = trial.run(steps, each=True) or trial.run(steps)
     if difference is None:
@@ -176,4 +185,4 @@ def replay_finding(
     finding: Finding, *, qemu: str, make_model: MakeModel = model_machine
 ) -> Difference | None:
     """Run a stored program again."""
-    return Trial(finding.setup, (), qemu, make_model).run(finding.steps, each=True)
+    return Trial(finding.setup, (), qemu, make_model, patient=False).run(finding.steps, each=True)

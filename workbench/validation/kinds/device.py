@@ -271,5 +271,6 @@ KINDS = (
         about="targets, stops and resets from outside",
         setup=any_setup,
         program=_operator,
+        patient=True,
     ),
 )

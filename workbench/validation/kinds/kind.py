@@ -86,5 +86,7 @@ class Kind:
     """How many programs are sent to it before memory is compared."""
     prologue: tuple[Step, ...] = ()
     """What is done to a machine before its programs run."""
+    patient: bool = False
+    """Whether to wait, in the end, for the last event, which QEMU holds back for a second."""
     needs: frozenset[str] = field(default_factory=frozenset)
     """What the host must have for it: "huge pages"."""

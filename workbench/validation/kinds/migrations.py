@@ -228,7 +228,7 @@ KINDS = (
         about="hints at the end of the ids",
         setup=hint_setup,
         program=_wrap,
-        weight=0.6,
+        weight=0.35,
         machine_programs=1,
         batch_programs=1,
     ),
