@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -77,6 +78,8 @@ def conform(
         workers=workers or os.cpu_count() or 1,
         kind_names=_known_kinds(kind or []),
     )
+    # To be ended by a supervisor is to be interrupted: what was borrowed is given back.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with _progress(wishes.program_count) as progress:
         outcome = run_conform(wishes, progress)
     for name, reason in outcome.left_out.items():
@@ -128,7 +131,7 @@ def _document(outcome: Outcome) -> dict[str, Any]:
     return {
         "programs": outcome.program_count,
         "differences": [
-            finding.to_json() | {"stored": str(path)}
+            finding.to_json() | {"stored": path}
             for finding, path in zip(outcome.findings, outcome.stored, strict=True)
         ],
         "seed": outcome.wishes.seed,
@@ -168,7 +171,7 @@ def _print(outcome: Outcome) -> None:
     )
 
 
-def _print_finding(finding: Finding, path: Path) -> None:
+def _print_finding(finding: Finding, path: str) -> None:
     print_text(f"{finding.kind_name}: {finding.difference.sentence()}")
     if not finding.reproduced:
         print_text("  (a fresh machine does not show it; all that this one had seen is kept)")

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
+import os
+import resource
+import signal
+import sys
 import tempfile
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import ExitStack
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import count as counting
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from workbench.errors import HostError
+from workbench.errors import HostError, InputError
 from workbench.model.balloon.rules import RULES, Tally
 from workbench.validation.abilities import NotBuildableError
 from workbench.validation.corpus import store_program, stored_programs
@@ -33,6 +39,9 @@ if TYPE_CHECKING:
 
 ROUND_PROGRAMS: Final = 20_000
 """How many programs are planned at a time where a run is bounded by time only."""
+
+_PR_SET_PDEATHSIG: Final = 1
+"""Linux include/uapi/linux/prctl.h."""
 
 _HUGE_PAGES_EACH: Final = 20
 """What a worker's machine takes, and the next one while the last still ends."""
@@ -79,8 +88,8 @@ class Outcome:
     """Time spent, by kind, summed over the workers."""
     tally: Tally = field(default_factory=Tally)
     findings: list[Finding] = field(default_factory=list)
-    stored: list[Path] = field(default_factory=list)
-    """Where the programs of `findings` are."""
+    stored: list[str] = field(default_factory=list)
+    """Where the programs of `findings` are, or why they are nowhere."""
     replayed: int = 0
     """Stored programs that were run first."""
     left_out: dict[str, str] = field(default_factory=dict)
@@ -108,8 +117,7 @@ class Outcome:
             self.tally[rule] += times
         if result.finding is not None:
             self.findings.append(result.finding)
-            if self.wishes.corpus is not None:
-                self.stored.append(store_program(result.finding, self.wishes.corpus))
+            self.stored.append(_keep(result.finding, self.wishes.corpus))
 
 
 def conform(wishes: Wishes, progress: Callable[[Outcome], None] = lambda _: None) -> Outcome:
@@ -119,31 +127,61 @@ def conform(wishes: Wishes, progress: Callable[[Outcome], None] = lambda _: None
     ------
     HostError
         QEMU is missing, or cannot be driven here.
+    InputError
+        The corpus is no folder, or holds what is no program.
     """
     outcome = Outcome(wishes=wishes)
     started = time.monotonic()
     deadline = None if wishes.seconds is None else started + wishes.seconds
+    if wishes.corpus is not None and wishes.corpus.exists() and not wishes.corpus.is_dir():
+        raise InputError(f"{wishes.corpus}: not a folder; choose another one with --corpus")
     with ExitStack() as stack:
         kinds, stored = _possible(outcome, stack)
-        context = multiprocessing.get_context("spawn")
-        pool = stack.enter_context(ProcessPoolExecutor(wishes.workers, mp_context=context))
-        try:
-            for result in _finished(
-                pool, wishes.workers, (_Replay(path, wishes.qemu) for path in stored), None
-            ):
-                outcome.replayed += 1
-                outcome.add(result)
-                progress(outcome)
-            work = (_Run(job, wishes.qemu) for job in _jobs(wishes, kinds))
-            for result in _finished(pool, wishes.workers, work, deadline):
-                outcome.add(result)
-                outcome.elapsed_s = time.monotonic() - started
-                progress(outcome)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        pool = stack.enter_context(_workers(wishes.workers))
+        replays = (_Replay(path, wishes.qemu) for path in stored)
+        for result in _finished(pool, wishes.workers, replays, None):
+            outcome.replayed += 1
+            outcome.add(result)
+            progress(outcome)
+        work = (_Run(job, wishes.qemu) for job in _jobs(wishes, kinds))
+        for result in _finished(pool, wishes.workers, work, deadline):
+            outcome.add(result)
+            outcome.elapsed_s = time.monotonic() - started
+            progress(outcome)
     outcome.elapsed_s = time.monotonic() - started
     return outcome
+
+
+@contextmanager
+def _workers(count: int) -> Iterator[ProcessPoolExecutor]:
+    """Make worker processes that end with us, however we end, and leave no files behind."""
+    context = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory(prefix="conform-") as folder:
+        pool = ProcessPoolExecutor(
+            count, mp_context=context, initializer=_begin_worker, initargs=(folder, os.getpid())
+        )
+        try:
+            yield pool
+        except BrokenProcessPool as error:
+            raise HostError(
+                "a worker was killed; if memory was short, try fewer with --workers"
+            ) from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()
+                process.join()
+
+
+def _begin_worker(folder: str, parent: int) -> None:
+    """Keep files where the parent removes them, and end when it does.
+
+    Source: Linux prctl(2), PR_SET_PDEATHSIG.
+    """
+    tempfile.tempdir = folder
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit()  # It has ended meanwhile.
 
 
 def run_job(
@@ -236,6 +274,10 @@ class _Replay:
             difference = replay_finding(finding, qemu=self._qemu)
         except NotBuildableError as error:
             left_out = error.missing
+        except (TypeError, ValueError, IndexError, KeyError) as error:
+            raise InputError(
+                f"{self._path}: a step has other operands than it takes ({error}); remove the file"
+            ) from error
         if difference is not None:
             found = Finding(
                 kind_name=finding.kind_name,
@@ -251,6 +293,15 @@ class _Replay:
             finding=found,
             left_out=left_out,
         )
+
+
+def _keep(finding: Finding, corpus: Path | None) -> str:
+    if corpus is None:
+        return "nowhere"
+    try:
+        return str(store_program(finding, corpus))
+    except OSError as error:
+        return f"nowhere, as {error.filename or corpus} cannot be written: {error.strerror}"
 
 
 def _jobs(wishes: Wishes, kinds: Sequence[Kind]) -> Iterator[Job]:
@@ -286,14 +337,28 @@ def _finished(
 
 
 def _possible(outcome: Outcome, stack: ExitStack) -> tuple[list[Kind], list[Path]]:
-    """Borrow huge pages, or leave out the kinds and the stored programs that need them."""
+    """Borrow what kinds and stored programs need, or leave those out for which there is nothing.
+
+    Raises
+    ------
+    HostError
+        Nothing is left.
+    """
     wishes = outcome.wishes
     kinds = [KINDS[name] for name in wishes.kind_names or tuple(KINDS)]
     stored = stored_programs(wishes.corpus)
+    lacking: dict[str, str] = {}
     try:
         stack.enter_context(huge_pages(_HUGE_PAGES_EACH * wishes.workers))
     except HostError as error:
-        outcome.left_out |= {kind.name: str(error) for kind in kinds if "huge pages" in kind.needs}
-        kinds = [kind for kind in kinds if kind.name not in outcome.left_out]
+        lacking["huge pages"] = str(error)
         stored = [path for path in stored if not read_finding(path).setup.huge_page_count]
+    if os.geteuid() and resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] != resource.RLIM_INFINITY:
+        lacking["locked memory"] = "only root may lock memory without limit"
+        stored = [path for path in stored if not read_finding(path).setup.mem_lock]
+    for need, reason in lacking.items():
+        outcome.left_out |= {kind.name: reason for kind in kinds if need in kind.needs}
+    kinds = [kind for kind in kinds if kind.name not in outcome.left_out]
+    if not kinds:
+        raise HostError("; ".join(f"{name}: {why}" for name, why in outcome.left_out.items()))
     return kinds, stored

@@ -105,8 +105,7 @@ class Driver:
     ) -> list[Access]:
         """Reset, negotiate, set up queues (number and size; 0: the device's), and be ready."""
         accesses = self.step_reset(legacy)
-        driver = _STATUS_DRIVER
-        accesses += self.step_status(_STATUS_ACKNOWLEDGED) + self.step_status(driver)
+        accesses += self.step_status(_STATUS_ACKNOWLEDGED) + self.step_status(_STATUS_DRIVER)
         accesses += self.step_features(features)
         if not legacy:
             accesses += self.step_status(_STATUS_FEATURES)
@@ -220,7 +219,11 @@ class Driver:
                 ("readb", BAR + pci.ISR),
                 ("readb", BAR + pci.GENERATION),
             ]
-        return accesses + [("readl", ring.used) for ring in self.rings.values()]
+        for ring in self.rings.values():
+            if ring.packed:
+                accesses.append(("read", ring.desc, DESCRIPTOR_BYTES * ring.size))
+            accesses.append(("read", ring.used, ring.used_bytes))
+        return accesses
 
     # --- memory
 

@@ -96,7 +96,10 @@ def settle(session: Session, number: int) -> None:
     accesses = [("readl", ring.used), *session.driver.step_status_read()]
     expected = session.model.execute(accesses)
     deadline = time.monotonic() + _SETTLE_S
-    while session.real.execute(accesses) != expected and time.monotonic() < deadline:
+    while (found := session.real.execute(accesses)) != expected:
+        if time.monotonic() >= deadline:
+            session.monitor_pairs.append((f"queue {number} at rest", expected, found))
+            return
         time.sleep(_POLL_S)
 
 

@@ -113,7 +113,7 @@ def migration_begin(session: Session) -> None:
     hinting = session.model.balloon.hinting
     hinting.migrating = True
     hinting.hinted.clear()
-    hinting.touched.clear()
+    session.model.device.touched = []
     session.written = []
     _tell(session, Precopy.BEFORE_BITMAP_SYNC, Precopy.AFTER_BITMAP_SYNC, Precopy.SETUP)
 
@@ -140,7 +140,7 @@ def migration_end(session: Session, how: str) -> None:
     if how == "complete":
         _compare_sent(session, migration)
         cont(session)
-    session.written = None
+    session.written = session.model.device.touched = None
     if Queue.HINT in model.device.offer.queues:
         settle(session, model.device.offer.queues.index(Queue.HINT))
 

@@ -76,7 +76,7 @@ def _regions(setup: Setup) -> Iterator[Region]:
     yield Region(_HIGH - _FIRMWARE_BYTES, _HIGH, firmware, 0, writable=False)
     first = 0
     for number, backend in enumerate(setup.memory):
-        block = block_of(f"ram{number}", backend)
+        block = block_of(f"m{number}", backend)
         stop = first + backend.size_bytes
         for low, high in _visible_low(first, min(stop, low_bytes), vga=setup.vga):
             yield Region(low, high, block, low - first, writable=True)
@@ -88,7 +88,7 @@ def _regions(setup: Setup) -> Iterator[Region]:
     high_stop = _HIGH + max(first - low_bytes, 0)
     place = -(-high_stop // _DEVICE_MEMORY_ALIGN) * _DEVICE_MEMORY_ALIGN
     for number, backend in enumerate(setup.dimms):
-        block = block_of(f"dimm{number}", backend)
+        block = block_of(f"d{number}", backend)
         yield Region(place, place + backend.size_bytes, block, 0, writable=True)
         place += backend.size_bytes
 

@@ -236,14 +236,6 @@ class RealMachine:
         """Forget what QEMU traced since the last call, known or not."""
         self._trace.take()
 
-    def take_discards(self) -> list[TraceLine]:
-        """Give the same without what the model does not tell: by which call pages went, targets."""
-        return [
-            line[:_DISCARD_WORDS] if line[0] == "discard" else line
-            for line in self.take_trace()
-            if line[0] in {"discard", "bad_addr", "handle_output"}
-        ]
-
     def take_errors(self) -> list[str]:
         """Give what QEMU complained of since the last call, line by line, in the words of 7.2."""
         lines = [line.decode(errors="replace") for line in self._errors.take()]

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from workbench.errors import HostError
+from workbench.model.balloon import split_ring
 from workbench.model.balloon.discard import FAILED
 from workbench.model.balloon.offer import Queue
 from workbench.units import PAGE_BYTES
@@ -40,6 +41,9 @@ _EVENT_S: Final = 2.0
 _POLL_S: Final = 0.01
 
 _STEPS: Final = {**HOST_STEPS, **MIGRATION_STEPS}
+
+_OFFERING: Final = frozenset({"kick", "element", "chain", "available", "avail_jump"})
+"""Steps that give a queue something to do; their first operand is its number."""
 
 STEP_NAMES: Final = frozenset(
     {*_STEPS, *(name[5:] for name in dir(Driver) if name.startswith("step_"))}
@@ -80,8 +84,6 @@ class Session:
         """What QEMU told of itself, as far as a host step has waited for something else."""
         self.resources: dict[str, Any] = {}
         """What a host step holds open until another one closes it."""
-        self.bitmap_syncs = 0
-        """How often the real machine's migrations synced, as far as its trace was read."""
         self.ballast: dict[str, Stretch] = {}
         """Memory that migrations are held at."""
         self.written: list[tuple[int, int]] | None = None
@@ -130,7 +132,7 @@ class Session:
             if name == block.name
             for page in range(first, first + pages)
         }
-        written = [*(self.written or []), *((at, 1) for at in hinting.touched)]
+        written = [*(self.written or []), *((at, 1) for at in self.model.device.touched or [])]
         for address, length in written:
             for at in range(address - address % PAGE_BYTES, address + length, PAGE_BYTES):
                 place = self.model.memory.find(at)
@@ -143,33 +145,45 @@ class Session:
         pending: list[tuple[Step, list[Access]]] = []
         for step in steps:
             accesses = self.driver.compile(step)
-            if accesses is not None:
+            if accesses is not None and not self._concerns_thread(step):
                 pending.append((step, accesses))
-                if not self._wakes_thread(step):
-                    continue
-            difference = self._flush(pending)
-            if difference is not None:
-                return difference
-            pending = []
-            if accesses is not None:
-                settle(self, step[1])
                 continue
-            _STEPS[step[0]](self, *step[1:])
-            difference = self._compare_monitor()
+            difference = self._flush(pending)
+            pending = []
+            if difference is None and accesses is not None:
+                difference = self._run_with_thread(step, accesses)
+            elif difference is None:
+                _STEPS[step[0]](self, *step[1:])
+                difference = self._compare_monitor()
             if difference is not None:
                 return difference
         return self._flush(pending)
 
-    def _wakes_thread(self, step: Step) -> bool:
-        """Whether a step makes another thread of QEMU work, which must then be waited for."""
+    def _concerns_thread(self, step: Step) -> bool:
+        """Whether a step gives the hint queue, which another thread of QEMU serves, work to do."""
         queues = self.model.device.offer.queues
-        return step[0] == "kick" and step[1] < len(queues) and queues[step[1]] is Queue.HINT
+        return step[0] in _OFFERING and step[1] < len(queues) and queues[step[1]] is Queue.HINT
+
+    def _run_with_thread(self, step: Step, accesses: list[Access]) -> Difference | None:
+        """Do such a step, and wait until the thread has done its part.
+
+        While hinting runs, the thread finds by itself what becomes available.  A kick that would
+        wake it for nothing is left out: nobody could tell when it has gone to sleep again.
+        """
+        device = self.model.device
+        queue = device.queues[step[1]]
+        if step[0] == "kick" and split_ring.is_empty(device, queue):
+            return None
+        difference = self._flush([(step, accesses)])
+        self.model.balloon.run_threads()
+        settle(self, step[1])
+        return difference
 
     def check(self) -> Difference | None:
         """Hold together what the steps left behind: memory, discards, messages, events."""
         device = self.model.device
         trace, device.trace[:] = list(device.trace), []
-        errors, device.errors[:] = list(device.errors), []
+        errors, device.errors[:] = [self._renamed(text) for text in device.errors], []
         expected = [self._named(entry) for entry in trace]
         return (
             differing_list("trace", expected, self._traced())
@@ -234,20 +248,25 @@ class Session:
             _, _, text = line.partition(": ")
             text = text.removeprefix("warning: ")
             if not text.startswith(_IGNORED_ERRORS):
-                said.append(FAILED if text.startswith(FAILED) else text)
+                said.append(text)
         return said
 
     def _traced(self) -> list[tuple[Any, ...]]:
         """Read the real device's trace; bitmap syncs in it are the migration's."""
-        trace = self.real.take_trace()
-        self.bitmap_syncs += trace.count(("bitmap_sync",))
-        return [entry for entry in trace if entry != ("bitmap_sync",)]
+        return [entry for entry in self.real.take_trace() if entry != ("bitmap_sync",)]
 
     def _named(self, entry: tuple[Any, ...]) -> tuple[Any, ...]:
         """Name a block as QEMU does."""
         if entry[0] in {"bad_addr", "to_target"}:
             return entry
         return (entry[0], self.block_names[entry[1]], *entry[2:])
+
+    def _renamed(self, text: str) -> str:
+        """Name the block of a failed discard as QEMU does."""
+        if not text.startswith(FAILED):
+            return text
+        name, _, rest = text.removeprefix(f"{FAILED} ").partition(":")
+        return f"{FAILED} {self.block_names[name]}:{rest}"
 
     def _expected_memory(self) -> dict[str, bytearray]:
         return {self.block_names[block.name]: block.content for block in self.model.memory.blocks}

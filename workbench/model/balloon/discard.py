@@ -5,6 +5,7 @@ Source: QEMU 7.2 softmmu/physmem.c (ram_block_discard_range); Linux madvise(2), 
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING, Final
 
 from workbench.model.balloon import rules as rule
@@ -35,7 +36,9 @@ def discard_range(
     if block.unmaps:
         if device.system_memory.locked:
             device.tally[rule.DISCARD_FAILS] += 1
-            device.errors.append(FAILED)
+            device.errors.append(
+                f"{FAILED} {block.name}:{offset_bytes:x} +{length_bytes:x} (-{errno.EINVAL})"
+            )
             return False
         if not block.punches:
             device.tally[rule.DISCARD_UNMAPS] += 1

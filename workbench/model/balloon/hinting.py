@@ -70,9 +70,6 @@ class Hinting:
         """Whether the capability postcopy-ram is on."""
         self.hinted: list[tuple[str, int, int]] = []
         """Block, first page and pages of what the migration need not send."""
-        self.touched: list[int] = []
-        """Guest addresses that a migration takes for written: where returned ranges begin within
-        a page."""
 
     # --- what the driver reads
 
@@ -181,9 +178,6 @@ class Hinting:
                 self._command(balloon, int.from_bytes(data, "little"))
         if accepted and element.in_pieces:
             self._hint(balloon, element)
-        self.touched += [
-            piece.address for piece in element.in_pieces if piece.offset_bytes % PAGE_BYTES
-        ]
         # From 5.1 to 6.1 the device said that it had written a byte.
         device.push(queue, element, 0 if device.offer.level is Level.QEMU_7_2 else 1)
         return accepted

@@ -56,7 +56,7 @@ def pop(device: VirtioDevice, queue: VirtQueue) -> Element | None:
     element = Element()
     problem = _walk(device, queue, element)
     if problem is not None:
-        element.release(device.memory)
+        device.release(element)
         device.error(problem)
         return None
     device.tally[rule.PACKED_POP] += 1
@@ -134,7 +134,7 @@ def _read(device: VirtioDevice, table: int, row: int) -> tuple[int, int, int, in
 
 def push(device: VirtioDevice, queue: VirtQueue, element: Element, used_length: int) -> None:
     """Return an element to the driver; a broken device publishes nothing."""
-    element.release(device.memory)
+    device.release(element)
     if device.is_disabled():
         queue.inuse = (queue.inuse - 1) & COUNT_MASK
         return

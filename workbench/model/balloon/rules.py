@@ -1,6 +1,6 @@
 """The rules of the device, each with an id, so that a run can count which of them it exercised.
 
-The sections are those of docs/device.md.
+The sections are named in docs/conformance.md.
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ def pop(device: VirtioDevice, queue: VirtQueue) -> Element | None:
     element.index = head
     problem = _walk(device, queue, head, element)
     if problem is not None:
-        element.release(device.memory)
+        device.release(element)
         device.error(problem)
         return None
     queue.inuse += 1
@@ -168,7 +168,7 @@ def _walk(device: VirtioDevice, queue: VirtQueue, head: int, element: Element) -
 
 def push(device: VirtioDevice, queue: VirtQueue, element: Element, used_length: int) -> None:
     """Return an element to the driver; a broken device publishes nothing."""
-    element.release(device.memory)
+    device.release(element)
     if device.is_disabled():
         queue.inuse = (queue.inuse - 1) & COUNT_MASK
         return

@@ -13,12 +13,12 @@ from workbench.model.balloon.memory import ADDRESS_MASK, GuestMemory
 from workbench.model.balloon.offer import ACCESS_PLATFORM, RING_PACKED, VERSION_1
 from workbench.model.balloon.queue import COUNT_MASK, VirtQueue
 from workbench.model.balloon.rules import Tally
+from workbench.units import PAGE_BYTES
 
 if TYPE_CHECKING:
     from workbench.model.balloon.element import Element
     from workbench.model.balloon.offer import Offer
 
-S_DRIVER: Final = 2
 S_DRIVER_OK: Final = 4
 S_FEATURES_OK: Final = 8
 S_NEEDS_RESET: Final = 0x40
@@ -84,6 +84,8 @@ class VirtioDevice:
         """What QEMU says on stderr, in order."""
         self.trace: list[tuple[object, ...]] = []
         """What QEMU traces, in order: discards and addresses that are no memory."""
+        self.touched: list[int] | None = None
+        """Addresses that a migration takes for written, where there is one that asks."""
         self.behaviour: Behaviour
 
     # --- features and status
@@ -190,6 +192,9 @@ class VirtioDevice:
 
     def set_rings(self, queue: VirtQueue, desc: int, avail: int, used: int) -> None:
         """Place the rings (virtio_queue_set_rings)."""
+        if not queue.num:
+            # One that is no longer there, after a migration.
+            return
         queue.desc, queue.avail, queue.used = desc, avail, used
         self.map_rings(queue)
 
@@ -281,11 +286,23 @@ class VirtioDevice:
         ring = packed_ring if self.guest_features & HAS_PACKED else split_ring
         ring.push(self, queue, element, used_length)
 
+    def release(self, element: Element) -> None:
+        """Unmap an element, returned or refused (virtqueue_unmap_sg, virtqueue_undo_map_desc).
+
+        That counts as a write of no bytes to what the device might have written; and where it
+        begins within a page, a migration takes that page for written (address_space_unmap).
+        """
+        element.release(self.memory)
+        if self.touched is not None:
+            self.touched += [
+                piece.address for piece in element.in_pieces if piece.offset_bytes % PAGE_BYTES
+            ]
+
     def unpop(self, queue: VirtQueue, element: Element) -> None:
         """Pretend that the latest element was not taken (virtqueue_unpop)."""
         self._rewind(queue)
         queue.inuse = (queue.inuse - element.descriptors) & COUNT_MASK
-        element.release(self.memory)
+        self.release(element)
 
     def rewind_one(self, queue: VirtQueue) -> bool:
         """Go back by one, if anything is in use (virtqueue_rewind)."""

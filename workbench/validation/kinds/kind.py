@@ -89,4 +89,4 @@ class Kind:
     patient: bool = False
     """Whether to wait, in the end, for the last event, which QEMU holds back for a second."""
     needs: frozenset[str] = field(default_factory=frozenset)
-    """What the host must have for it: "huge pages"."""
+    """What the host must have for it: "huge pages", "locked memory"."""

@@ -146,6 +146,7 @@ KINDS = (
         setup=_locked_setup,
         program=_mixed,
         machine_programs=100,
+        needs=frozenset({"locked memory"}),
     ),
     Kind(
         name="several RAM blocks",

@@ -1,0 +1,298 @@
+"""Where the series as posted, QEMU 5.1 and QEMU 7.2 differ: one table, every row driven.
+
+Of the rows of the book (3.2, 3.5, 4.3, 4.5, 5.1, 5.4, 5.5) these have nothing that a driver, an
+operator or a migration could see: the renames, the locks, and what is freed with the device.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.model.balloon.guest import (
+    EVERYTHING,
+    HINT,
+    PAGE,
+    POISON,
+    REPORTING,
+    STATS,
+    Guest,
+)
+from workbench.model.balloon.hinting import CMD_ID_MIN, HintStatus, Precopy
+from workbench.model.balloon.migration import load_state, save_state
+from workbench.model.balloon.offer import Level, Properties, Queue, make_offer, refusal
+from workbench.units import PAGE_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LEVELS = (Level.V22, Level.QEMU_5_1, Level.QEMU_7_2)
+FIRST_ID = CMD_ID_MIN + 1
+OTHER_PAGE = PAGE + PAGE_BYTES
+STAT = (4, 4711)
+
+
+def ready(level: Level) -> Guest:
+    return Guest(level=level).start(REPORTING | HINT | STATS)
+
+
+def precopy(guest: Guest, *events: Precopy) -> Guest:
+    for event in events:
+        guest.balloon.hinting.precopy(guest.balloon, event)
+    return guest
+
+
+def requested(level: Level) -> Guest:
+    """Ask for hints, as a migration does."""
+    guest = ready(level)
+    guest.balloon.hinting.migrating = True
+    return precopy(guest, Precopy.AFTER_BITMAP_SYNC)
+
+
+def hinting(level: Level) -> Guest:
+    """Let the driver begin to give them."""
+    guest = requested(level)
+    guest.command(FIRST_ID)
+    return guest
+
+
+def status(guest: Guest) -> str:
+    return guest.balloon.hinting.status.name
+
+
+# --- what is observed, one function for each row
+
+
+def number_of_the_reporting_queue(level: Level) -> int:
+    return ready(level).number(Queue.REPORT)
+
+
+def number_of_the_hint_queue(level: Level) -> int:
+    return ready(level).number(Queue.HINT)
+
+
+def queue_3_reports(level: Level) -> bool:
+    guest = ready(level)
+    guest.fill()
+    guest.do(("element", 3, [(PAGE, PAGE_BYTES, 1)]), ("kick", 3))
+    return guest.is_zero()
+
+
+def poison_on_a_machine_of_5_0(level: Level) -> bool:
+    return bool(make_offer(Properties(), (5, 0), level).features & POISON)
+
+
+def config_bytes_on_a_machine_of_5_0(level: Level) -> int:
+    return make_offer(Properties(), (5, 0), level).config_bytes
+
+
+def hints_without_a_thread_are_refused(level: Level) -> bool:
+    return refusal(Properties(free_page_hint=True, iothread=False), level) is not None
+
+
+def report_during_a_background_snapshot(level: Level) -> bool:
+    guest = ready(level)
+    guest.balloon.background_snapshot = True
+    guest.fill()
+    guest.report((PAGE, PAGE_BYTES))
+    return guest.is_zero()
+
+
+def inflating_during_a_background_snapshot(level: Level) -> bool:
+    guest = ready(level)
+    guest.balloon.background_snapshot = True
+    guest.inflate(OTHER_PAGE)
+    return guest.discards() != []
+
+
+def report_while_a_device_forbids_discards(level: Level) -> bool:
+    guest = ready(level)
+    guest.balloon.discard_disabled = 1
+    guest.report((PAGE, PAGE_BYTES))
+    return guest.discards() != []
+
+
+def report_while_pages_still_arrive(level: Level) -> bool:
+    guest = ready(level)
+    guest.balloon.incoming_postcopy = True
+    guest.report((PAGE, PAGE_BYTES))
+    return guest.discards() != []
+
+
+def section_of_poison_val(level: Level) -> str:
+    return save_state(ready(level).machine).poison_section
+
+
+def poison_val_arrives(level: Level) -> bool:
+    source, destination = Guest(level=level).start(POISON), Guest(level=level)
+    source.write_config(12, 0xAA)
+    load_state(destination.machine, save_state(source.machine))
+    return destination.balloon.poison_val == 0xAA
+
+
+def the_id_after_a_stop(level: Level) -> str:
+    guest = hinting(level)
+    guest.command(0)
+    guest.command(FIRST_ID)
+    return status(guest)
+
+
+def the_id_that_began_it_again(level: Level) -> str:
+    guest = hinting(level)
+    guest.command(FIRST_ID)
+    return status(guest)
+
+
+def the_id_before_any_migration(level: Level) -> str:
+    guest = ready(level)
+    guest.command(CMD_ID_MIN)
+    return status(guest)
+
+
+def the_id_after_the_migration(level: Level) -> str:
+    guest = requested(level)
+    guest.device.vm_running = False
+    precopy(guest, Precopy.AFTER_BITMAP_SYNC)
+    guest.command(FIRST_ID)
+    return status(guest)
+
+
+def what_a_cancelled_migration_leaves(level: Level) -> str:
+    return status(precopy(requested(level), Precopy.CLEANUP))
+
+
+def what_a_completed_migration_says(level: Level) -> str:
+    return status(precopy(requested(level), Precopy.COMPLETE))
+
+
+def announcements_of_done(level: Level) -> int:
+    """How often DONE is announced when it is reached twice."""
+    guest = ready(level)
+    guest.device.vm_running = False
+    precopy(guest, Precopy.AFTER_BITMAP_SYNC, Precopy.AFTER_BITMAP_SYNC)
+    return guest.generation()
+
+
+def a_migration_that_may_become_postcopy(level: Level) -> str:
+    guest = ready(level)
+    guest.balloon.hinting.postcopy_ram = True
+    return status(precopy(guest, Precopy.AFTER_BITMAP_SYNC))
+
+
+def hinted_of_two_pieces(level: Level) -> int:
+    guest = hinting(level)
+    guest.send(Queue.HINT, (PAGE, PAGE_BYTES, 1), (OTHER_PAGE, PAGE_BYTES, 1))
+    return len(guest.balloon.hinting.hinted)
+
+
+def length_of_a_hint(level: Level) -> int:
+    return hinting(level).used(Queue.HINT)[0][1]
+
+
+def length_of_three_inflated_pages(level: Level) -> int:
+    guest = ready(level)
+    guest.inflate(0, PAGE, OTHER_PAGE)
+    return guest.used(Queue.INFLATE)[0][1]
+
+
+def length_of_two_deflated_pages(level: Level) -> int:
+    guest = ready(level)
+    guest.inflate(0, PAGE, kind=Queue.DEFLATE)
+    return guest.used(Queue.DEFLATE)[0][1]
+
+
+def length_of_polled_statistics(level: Level) -> int:
+    guest = ready(level)
+    guest.statistics(STAT, STAT)
+    statistics = guest.balloon.statistics
+    statistics.poll(guest.balloon, guest.balloon.queue_of(Queue.STATS))
+    return guest.used(Queue.STATS)[0][1]
+
+
+def length_of_a_report(level: Level) -> int:
+    guest = ready(level)
+    guest.report((PAGE, PAGE_BYTES))
+    return guest.used(Queue.REPORT)[0][1]
+
+
+MISSPELT, SPELT = "vitio-balloon-device/page-poison", "virtio-balloon-device/page-poison"
+STOP, REQUESTED, START, DONE = (one.name for one in HintStatus)
+
+TABLE: list[tuple[Callable[[Level], Any], Any, Any, Any]] = [
+    (number_of_the_reporting_queue, 3, 4, 4),
+    (number_of_the_hint_queue, 4, 3, 3),
+    (queue_3_reports, True, False, False),
+    (poison_on_a_machine_of_5_0, True, False, False),
+    (config_bytes_on_a_machine_of_5_0, 16, 8, 8),
+    (hints_without_a_thread_are_refused, False, True, True),
+    (report_during_a_background_snapshot, True, True, False),
+    (inflating_during_a_background_snapshot, True, True, False),
+    (report_while_a_device_forbids_discards, False, False, False),
+    (report_while_pages_still_arrive, False, False, False),
+    (section_of_poison_val, MISSPELT, MISSPELT, SPELT),
+    (poison_val_arrives, False, False, True),
+    (the_id_after_a_stop, START, STOP, STOP),
+    (the_id_that_began_it_again, START, STOP, STOP),
+    (the_id_before_any_migration, START, STOP, STOP),
+    (the_id_after_the_migration, START, DONE, DONE),
+    (what_a_cancelled_migration_leaves, STOP, DONE, DONE),
+    (what_a_completed_migration_says, STOP, REQUESTED, REQUESTED),
+    (announcements_of_done, 2, 1, 1),
+    (a_migration_that_may_become_postcopy, REQUESTED, REQUESTED, STOP),
+    (hinted_of_two_pieces, 1, 1, 2),
+    (length_of_a_hint, 1, 1, 0),
+    (length_of_three_inflated_pages, 12, 12, 0),
+    (length_of_two_deflated_pages, 8, 8, 0),
+    (length_of_polled_statistics, 20, 20, 0),
+    (length_of_a_report, 0, 0, 0),
+]
+
+
+@pytest.mark.parametrize("level", LEVELS, ids=lambda level: level.value)
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row[0].__name__)
+def test_the_levels_differ_where_the_book_says_so(row, level):
+    observe, *expected = row
+
+    assert observe(level) == expected[LEVELS.index(level)]
+
+
+def test_the_series_as_posted_breaks_at_the_first_hint_without_a_thread():
+    without = Properties(free_page_hint=True, iothread=False)
+    guest = Guest(without, level=Level.V22).start(HINT)
+    guest.command(FIRST_ID)
+
+    assert guest.device.errors == ["iothread is missing"]
+    assert guest.is_broken()
+    assert guest.returned(Queue.HINT) == 0
+
+
+@pytest.mark.parametrize("level", [Level.V22, Level.QEMU_5_1], ids=lambda level: level.value)
+def test_a_migration_without_the_feature_is_not_spoilt_by_the_misspelt_section(level):
+    """The section travels only where PAGE_POISON was negotiated."""
+    source, destination = Guest(level=level).start(REPORTING), Guest(level=level)
+
+    assert load_state(destination.machine, save_state(source.machine)) is None
+    assert destination.device.guest_features == source.device.guest_features
+
+
+@pytest.mark.parametrize("level", [Level.V22, Level.QEMU_5_1], ids=lambda level: level.value)
+def test_the_misspelt_section_spoils_the_migration(level):
+    """At the name it does not know QEMU stops, and the features and rings behind it are lost."""
+    source, destination = Guest(level=level).start(POISON), Guest(level=level)
+
+    assert load_state(destination.machine, save_state(source.machine)) is not None
+
+
+@pytest.mark.parametrize("level", [Level.V22, Level.QEMU_5_1], ids=lambda level: level.value)
+def test_statistics_that_a_second_element_returns_always_had_length_0(level):
+    guest = ready(level)
+    guest.statistics(STAT)
+    guest.statistics(STAT)
+
+    assert guest.used(Queue.STATS) == [(0, 0)]
+
+
+def test_every_level_offers_what_it_was_asked_for():
+    for level in LEVELS:
+        assert set(make_offer(EVERYTHING, level=level).queues) == set(Queue)
