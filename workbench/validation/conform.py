@@ -162,15 +162,18 @@ def _workers(count: int) -> Iterator[ProcessPoolExecutor]:
         )
         try:
             yield pool
-        except BrokenProcessPool as error:
-            raise HostError(
-                "a worker was killed; if memory was short, try fewer with --workers"
-            ) from error
-        finally:
+        except BaseException as error:
+            # What runs is of no use any more, and may take long.
             pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
                 process.terminate()
                 process.join()
+            if isinstance(error, BrokenProcessPool):
+                raise HostError(
+                    "a worker was killed; if memory was short, try fewer with --workers"
+                ) from error
+            raise
+        pool.shutdown()
 
 
 def _begin_worker(folder: str, parent: int) -> None:

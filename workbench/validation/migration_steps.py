@@ -135,6 +135,7 @@ def migration_end(session: Session, how: str) -> None:
         migration.cancel()
     else:
         migration.fail()
+    migration.close()
     _tell(session, Precopy.CLEANUP)
     model.balloon.hinting.migrating = False
     if how == "complete":
