@@ -182,6 +182,7 @@ def _begin_worker(folder: str, parent: int) -> None:
     Source: Linux prctl(2), PR_SET_PDEATHSIG.
     """
     tempfile.tempdir = folder
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent hears it too, and ends us.
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         sys.exit()  # It has ended meanwhile.
