@@ -64,7 +64,7 @@ class Guest:
         properties: Properties = EVERYTHING,
         *,
         level: Level = Level.QEMU_7_2,
-        version: tuple[int, int] = (7, 2),
+        version: tuple[int, int] | None = None,
     ) -> None:
         """Start a machine whose driver has done nothing yet."""
         offer = make_offer(properties, version, level)

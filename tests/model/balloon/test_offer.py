@@ -8,6 +8,7 @@ from tests.model.balloon.guest import MODERN, Guest
 from workbench.errors import UsageError
 from workbench.model.balloon import pci
 from workbench.model.balloon.offer import (
+    RING_RESET,
     Level,
     Properties,
     Queue,
@@ -221,7 +222,7 @@ def test_a_device_of_an_old_machine_type_does_not_stop_when_it_may_not_access_me
 
 @pytest.mark.parametrize(
     ("machine_type", "version"),
-    [("pc-i440fx-7.2", (7, 2)), ("pc-q35-2.12", (2, 12))],
+    [("pc-i440fx-7.2", (7, 2)), ("pc-q35-2.12", (2, 12)), ("pc-i440fx-2.8", (2, 8))],
 )
 def test_a_machine_type_names_its_version(machine_type, version):
     assert machine_version(machine_type) == version
@@ -231,6 +232,23 @@ def test_a_machine_type_names_its_version(machine_type, version):
 def test_a_machine_type_without_a_version_is_refused(machine_type):
     with pytest.raises(UsageError, match=r"names no version, as in pc-i440fx-7\.2"):
         machine_version(machine_type)
+
+
+@pytest.mark.parametrize("machine_type", ["pc-i440fx-2.7", "pc-q35-2.4", "pc-i440fx-1.7"])
+def test_a_machine_type_with_other_registers_is_refused(machine_type):
+    with pytest.raises(UsageError, match=f"'{machine_type}' is too old.*choose version 2.8 or"):
+        machine_version(machine_type)
+
+
+@pytest.mark.parametrize(
+    ("level", "offered"), [(Level.V22, False), (Level.QEMU_5_1, False), (Level.QEMU_7_2, True)]
+)
+def test_without_a_version_the_newest_of_the_level_decides(level, offered):
+    """A queue can be reset on its own since 7.2; poison is offered since 5.1."""
+    features = make_offer(DEFAULT, level=level).features
+
+    assert bool(features >> RING_RESET & 1) is offered
+    assert features >> Feature.PAGE_POISON & 1
 
 
 def test_version_1_is_always_offered():

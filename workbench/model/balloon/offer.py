@@ -105,12 +105,36 @@ class Offer:
         return tuple((queue, QUEUE_SIZES[queue]) for queue in self.queues)
 
 
+_OLDEST_MACHINE: Final = (2, 8)
+"""Up to 2.7 every queue is kicked in a page of its own (hw_compat_2_7, page-per-vq)."""
+
+_NEWEST_MACHINE: Final = {
+    Level.V22: (5, 1),
+    Level.QEMU_5_1: (5, 1),
+    Level.QEMU_7_2: (7, 2),
+}
+"""What a machine type without a version stands for; the series was posted while 5.1 was made."""
+
+
 def machine_version(machine_type: str) -> tuple[int, int]:
-    """Read the version off a machine type such as ``pc-i440fx-5.0``."""
+    """Read the version off a machine type such as ``pc-i440fx-5.0``.
+
+    Raises
+    ------
+    UsageError
+        It names none, or one whose device has other registers.
+    """
     found = re.search(r"-(\d+)\.(\d+)$", machine_type)
     if found is None:
         raise UsageError(f"machine type '{machine_type}' names no version, as in pc-i440fx-7.2")
-    return int(found.group(1)), int(found.group(2))
+    version = int(found.group(1)), int(found.group(2))
+    if version < _OLDEST_MACHINE:
+        oldest = ".".join(map(str, _OLDEST_MACHINE))
+        raise UsageError(
+            f"machine type '{machine_type}' is too old: its queues are kicked at other addresses; "
+            f"choose version {oldest} or newer"
+        )
+    return version
 
 
 def with_compat(
@@ -144,9 +168,15 @@ def refusal(properties: Properties, level: Level = Level.QEMU_7_2) -> str | None
 
 
 def make_offer(
-    properties: Properties, version: tuple[int, int] = (7, 2), level: Level = Level.QEMU_7_2
+    properties: Properties,
+    version: tuple[int, int] | None = None,
+    level: Level = Level.QEMU_7_2,
 ) -> Offer:
-    """Say what a device with these properties offers on a machine type of this version."""
+    """Say what a device with these properties offers on a machine type of this version.
+
+    Without a version it is the newest that the level has.
+    """
+    version = version or _NEWEST_MACHINE[level]
     chosen = with_compat(properties, version, level)
     bits = {
         Feature.STATS_VQ: True,

@@ -73,8 +73,11 @@ def _blocks(random: Random, scene: Scene) -> list[Step]:
     return steps + _mixed(random, scene)
 
 
+_VERSIONS = ("2.8", "2.12", "3.1", "4.0", "4.1", "4.2", "5.0", "5.1", "6.2", "7.1", "7.2")
+
+
 def _machine_type_setup(random: Random) -> Setup:
-    version = random.choice(("2.12", "3.1", "4.0", "4.1", "4.2", "5.0", "5.1", "6.2", "7.1", "7.2"))
+    version = random.choice(_VERSIONS)
     return Setup(
         memory=SMALL, machine_type=f"pc-i440fx-{version}", properties=random_properties(random)
     )
@@ -157,7 +160,7 @@ KINDS = (
     ),
     Kind(
         name="machine types",
-        about="pc-i440fx from 2.12 to 7.2",
+        about="pc-i440fx from 2.8 to 7.2",
         setup=_machine_type_setup,
         program=_machine_types,
     ),
