@@ -1,6 +1,7 @@
 """A difference is traced to a short program, which is stored, and replayed ever after."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -15,9 +16,9 @@ from workbench.validation.finding import (
     Finding,
     Trial,
     read_finding,
-    replay_finding,
     shrink,
     trace_down,
+    trial_of,
 )
 from workbench.validation.kinds import KINDS
 from workbench.validation.model_machine import model_machine
@@ -45,9 +46,21 @@ def finding_of(kind_name, make_model=model_machine, *, program_count=100, machin
     return run_job(job, QEMU, make_model, explain=True).finding
 
 
-def trial_of(setup, make_model=model_machine):
+def trial_on(setup, make_model=model_machine):
     """Prepare to run programs, each on a machine of its own; waiting for no late event."""
     return Trial(setup, (), QEMU, make_model, patient=False)
+
+
+def replay_finding(finding, **options):
+    """Run a stored program again."""
+    return trial_of(finding, qemu=QEMU, **options).run(finding.steps, each=True)
+
+
+class _Late(list):
+    """Changes of the balloon of which the third is wrong."""
+
+    def append(self, change):
+        super().append(change + (len(self) == 2))
 
 
 class Trials:
@@ -121,13 +134,13 @@ class TestTracing:
             make_wrong(patch)
             finding = finding_of(kind_names[0])
             again = read_finding(store_program(finding, tmp_path))
-            difference = replay_finding(again, qemu=QEMU)
+            difference = replay_finding(again)
 
         assert finding.reproduced
         assert len(finding.steps) <= steps_max
         assert finding.difference.what.startswith(named)
         assert difference == finding.difference
-        assert replay_finding(again, qemu=QEMU) is None
+        assert replay_finding(again) is None
 
     def test_every_step_that_is_left_is_needed_and_the_one_that_shows_it_is_named(
         self, monkeypatch
@@ -136,12 +149,28 @@ class TestTracing:
         WRONG["poison_is_ignored"][0](monkeypatch)
         finding = finding_of("poison")
         steps = finding.steps
-        trial = trial_of(finding.setup)
+        trial = trial_on(finding.setup)
         shorter = [steps[:number] + steps[number + 1 :] for number in range(len(steps))]
         longer = (*steps, ("observe",))
 
         assert [trial.run(each) for each in shorter] == [None] * len(steps)
         assert longer[trial.run(longer, each=True).step][0] == "kick"
+
+    def test_a_late_event_is_waited_for_again(self):
+        """QEMU tells of the last of three changes a second later: the kind's patience is kept."""
+
+        def make_model(setup, **options):
+            machine = model_machine(setup, **options)
+            told = machine.balloon.balloon_changes
+            machine.balloon.balloon_changes = _Late(told)
+            return machine
+
+        changes = [("config_write", 4, 4, actual) for actual in (1, 2, 3)]
+        steps = (("start", 1 << 32, []), *changes)
+        finding = replace(FOUND, kind_name="operator", steps=steps)
+
+        assert replay_finding(finding) is None
+        assert replay_finding(finding, make_model=make_model).sort == "BALLOON_CHANGE"
 
     def test_a_prologue_is_part_of_the_program(self):
         """Without it the program would mean something else: it runs, and it is stored."""
@@ -156,8 +185,8 @@ class TestTracing:
 
         assert finding.reproduced
         assert finding.steps[: len(kind.prologue)] == kind.prologue
-        assert replay_finding(finding, qemu=QEMU, make_model=make_model) is not None
-        assert replay_finding(finding, qemu=QEMU) is None
+        assert replay_finding(finding, make_model=make_model) is not None
+        assert replay_finding(finding) is None
 
     def test_what_a_fresh_machine_does_not_show_keeps_all_steps_and_says_so(self):
         """As a race would be, or a host that ran out of something."""
@@ -193,7 +222,7 @@ class TestTracing:
 
         setup = FOUND.setup
         programs = [remember, unrelated, recall]
-        finding = trace_down("poison", trial_of(setup, forgetful), setup, programs)
+        finding = trace_down("poison", trial_on(setup, forgetful), setup, programs)
 
         assert finding.steps == (*remember, recall[1])
 
@@ -215,7 +244,7 @@ class TestTracing:
         program = [("status_read",), ("fill", PAGE, 1, 66), ("observe",)]
         setup = FOUND.setup
         programs = [[("status_read",)], program]
-        finding = trace_down("poison", trial_of(setup, fatal), setup, programs)
+        finding = trace_down("poison", trial_on(setup, fatal), setup, programs)
 
         assert finding.steps == (("fill", PAGE, 1, 66),)
         assert finding.difference.what == "QEMU"

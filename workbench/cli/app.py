@@ -181,8 +181,11 @@ def run(arguments: Sequence[str]) -> int:
 
 def _explain(error: Exception) -> int:
     """Print one sentence about an error, and return the exit code that belongs to it."""
-    if isinstance(error, WorkbenchError | TyperException):
+    if isinstance(error, WorkbenchError):
         text, code = str(error), error.exit_code
+    elif isinstance(error, TyperException):
+        # Its message names the option, which its text alone does not.
+        text, code = error.format_message(), error.exit_code
     elif isinstance(error, OSError) and error.errno in _DISK_FULL:
         where = error.filename or "the output"
         text, code = f"{where}: {error.strerror}; nothing more can be written", HostError.exit_code

@@ -7,6 +7,7 @@ import os
 import secrets
 import signal
 import sys
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -20,12 +21,14 @@ from workbench.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from workbench.validation.conform import Outcome
+    from workbench.validation.conform import Outcome, Wishes
     from workbench.validation.finding import Finding
 
 app = command_app()
 
 DEFAULT_COUNT: Final = 20_000
+WORKERS_MAX: Final = 256
+"""Each has a QEMU of its own, of some 100 MiB."""
 _DIFFERS: Final = 5
 """Exit code: something is not as it was, as for a regression."""
 _STEPS_SHOWN: Final = 40
@@ -53,7 +56,10 @@ def conform(
         Path, typer.Option(metavar="DIR", help="Where programs that differ are kept.")
     ] = Path("conform-corpus"),
     workers: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Processes; one a processor without.")
+        int | None,
+        typer.Option(
+            metavar="N", min=1, max=WORKERS_MAX, help="Processes; one a processor without."
+        ),
     ] = None,
     require_coverage: Annotated[
         bool, typer.Option("--require-coverage", help="Fail where a rule was not exercised.")
@@ -80,7 +86,7 @@ def conform(
     )
     # To be ended by a supervisor is to be interrupted: what was borrowed is given back.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with _progress(wishes.program_count) as progress:
+    with _progress(wishes) as progress:
         outcome = run_conform(wishes, progress)
     for name, reason in outcome.left_out.items():
         note(f"left out: {name}: {reason}")
@@ -99,14 +105,32 @@ def _known_kinds(names: list[str]) -> tuple[str, ...]:
 
     for name in names:
         if name not in KINDS:
-            close = difflib.get_close_matches(name, KINDS, n=1) or list(KINDS)
-            raise UsageError(f"there is no kind '{name}'; did you mean {' or '.join(close)}?")
+            close = difflib.get_close_matches(name, KINDS, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(KINDS)}"
+            raise UsageError(f"there is no kind '{name}'; {hint}")
     return tuple(names)
 
 
 @contextlib.contextmanager
-def _progress(total: int | None) -> Iterator[Callable[[Outcome], None]]:
-    """Show a bar on a terminal, and nothing elsewhere."""
+def _progress(wishes: Wishes) -> Iterator[Callable[[Outcome], None]]:
+    """Show a bar on a terminal, and nothing elsewhere; but say what an interrupted run has done."""
+    latest: deque[Outcome] = deque(maxlen=1)
+    with _bar(wishes.program_count) as show:
+
+        def progress(outcome: Outcome) -> None:
+            latest.append(outcome)
+            show(outcome)
+
+        try:
+            yield progress
+        except KeyboardInterrupt:
+            for outcome in latest:
+                note(f"interrupted: {_summary(outcome)}")
+            raise
+
+
+@contextlib.contextmanager
+def _bar(total: int | None) -> Iterator[Callable[[Outcome], None]]:
     if not sys.stderr.isatty():
         yield lambda _: None
         return
@@ -163,8 +187,12 @@ def _print(outcome: Outcome) -> None:
     print_text("")
     if missing:
         print_text(f"never exercised: {', '.join(missing)}")
+    print_text(_summary(outcome))
+
+
+def _summary(outcome: Outcome) -> str:
     rate = outcome.program_count / max(outcome.elapsed_s, 1e-9)
-    print_text(
+    return (
         f"{outcome.program_count:,} programs against QEMU {outcome.qemu_version} in "
         f"{outcome.elapsed_s:.1f} s ({rate:,.0f} a second), {len(outcome.findings)} differ; "
         f"seed {outcome.wishes.seed}"

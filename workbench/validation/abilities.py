@@ -18,7 +18,7 @@ from workbench.validation.setup import device_properties
 if TYPE_CHECKING:
     from workbench.validation.setup import Setup
 
-_SECONDS_MAX: Final = 60.0
+_SECONDS_MAX: Final = 20.0
 """It takes a fifth of a second."""
 
 _QUESTIONS: Final = (
@@ -34,10 +34,10 @@ _QUESTIONS: Final = (
 
 
 class NotBuildableError(HostError):
-    """A machine cannot be asked of this QEMU, which does not know what it would take."""
+    """A machine, or what is to be done with it, cannot be asked of this QEMU on this host."""
 
     def __init__(self, missing: dict[str, str]) -> None:
-        """Say what it does not know."""
+        """Say what it does not know, or may not do."""
         super().__init__("; ".join(f"{name}: {reason}" for name, reason in missing.items()))
         self.missing = missing
 
@@ -92,7 +92,11 @@ def abilities_of(qemu: str) -> Abilities:
             check=False,
         )
         messages = [json.loads(line) for line in done.stdout.splitlines()]
-    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+    except subprocess.TimeoutExpired as error:
+        raise HostError(
+            f"{qemu} has not answered for {_SECONDS_MAX:g} s; is it a QEMU?  Name one with --qemu"
+        ) from error
+    except (OSError, ValueError) as error:
         raise HostError(f"{qemu} cannot be asked what it can do: {error}") from error
     answers: dict[str, list[dict[str, Any]]] = {
         message["id"]: message["return"] for message in messages if "id" in message

@@ -23,7 +23,7 @@ from workbench.model.balloon.rules import RULES, Tally
 from workbench.validation.abilities import NotBuildableError
 from workbench.validation.corpus import store_program, stored_programs
 from workbench.validation.difference import Difference
-from workbench.validation.finding import Finding, Trial, read_finding, replay_finding, trace_down
+from workbench.validation.finding import Finding, Trial, read_finding, trace_down, trial_of
 from workbench.validation.huge_pages import huge_pages
 from workbench.validation.kinds import KINDS
 from workbench.validation.model_machine import model_machine
@@ -59,6 +59,7 @@ class Wishes:
     corpus: Path | None = None
     """Where programs that differ are stored; None: nowhere."""
     workers: int = 1
+    """Processes at most; no more than there is work for."""
     kind_names: tuple[str, ...] = ()
     """Only these kinds; none: all of them."""
 
@@ -131,24 +132,23 @@ def conform(wishes: Wishes, progress: Callable[[Outcome], None] = lambda _: None
         The corpus is no folder, or holds what is no program.
     """
     outcome = Outcome(wishes=wishes)
-    started = time.monotonic()
-    deadline = None if wishes.seconds is None else started + wishes.seconds
     if wishes.corpus is not None and wishes.corpus.exists() and not wishes.corpus.is_dir():
         raise InputError(f"{wishes.corpus}: not a folder; choose another one with --corpus")
     with ExitStack() as stack:
-        kinds, stored = _possible(outcome, stack)
-        pool = stack.enter_context(_workers(wishes.workers))
+        kinds, stored, workers = _possible(outcome, stack)
+        pool = stack.enter_context(_workers(workers))
+        started = time.monotonic()
         replays = (_Replay(path, wishes.qemu) for path in stored)
-        for result in _finished(pool, wishes.workers, replays, None):
+        for result in _finished(pool, workers, replays, None):
             outcome.replayed += 1
             outcome.add(result)
             progress(outcome)
+        deadline = None if wishes.seconds is None else time.monotonic() + wishes.seconds
         work = (_Run(job, wishes.qemu) for job in _jobs(wishes, kinds))
-        for result in _finished(pool, wishes.workers, work, deadline):
+        for result in _finished(pool, workers, work, deadline):
             outcome.add(result)
             outcome.elapsed_s = time.monotonic() - started
             progress(outcome)
-    outcome.elapsed_s = time.monotonic() - started
     return outcome
 
 
@@ -274,8 +274,10 @@ class _Replay:
         started = time.monotonic()
         finding = read_finding(self._path)
         difference, found, left_out = None, None, {}
+        tally = Tally()
+        trial = trial_of(finding, qemu=self._qemu, tally=tally)
         try:
-            difference = replay_finding(finding, qemu=self._qemu)
+            difference = trial.run(finding.steps, each=True)
         except NotBuildableError as error:
             left_out = error.missing
         except (TypeError, ValueError, IndexError, KeyError) as error:
@@ -293,8 +295,9 @@ class _Replay:
             kind_name="stored",
             program_count=0 if left_out else 1,
             seconds=time.monotonic() - started,
-            tally=Tally(),
+            tally=tally,
             finding=found,
+            qemu_version=trial.version,
             left_out=left_out,
         )
 
@@ -322,17 +325,22 @@ def _finished(
     work: Iterator[Callable[[], JobResult]],
     deadline: float | None,
 ) -> Iterator[JobResult]:
-    """Keep every worker busy, and hand out results as they come."""
+    """Keep every worker busy, and hand out results as they come.
+
+    However little time there is, each worker gets something to do.
+    """
     running: set[Future[JobResult]] = set()
     exhausted = False
+    begun = False
     while True:
-        late = deadline is not None and time.monotonic() >= deadline
+        late = begun and deadline is not None and time.monotonic() >= deadline
         while not exhausted and not late and len(running) < 2 * workers:
             task = next(work, None)
             if task is None:
                 exhausted = True
                 break
             running.add(pool.submit(task))
+        begun = True
         if not running:
             return
         done, running = wait(running, return_when=FIRST_COMPLETED)
@@ -340,8 +348,12 @@ def _finished(
             yield future.result()
 
 
-def _possible(outcome: Outcome, stack: ExitStack) -> tuple[list[Kind], list[Path]]:
+def _possible(outcome: Outcome, stack: ExitStack) -> tuple[list[Kind], list[Path], int]:
     """Borrow what kinds and stored programs need, or leave those out for which there is nothing.
+
+    Returns
+    -------
+    The kinds and the stored programs that are left, and how many workers have work.
 
     Raises
     ------
@@ -351,12 +363,18 @@ def _possible(outcome: Outcome, stack: ExitStack) -> tuple[list[Kind], list[Path
     wishes = outcome.wishes
     kinds = [KINDS[name] for name in wishes.kind_names or tuple(KINDS)]
     stored = stored_programs(wishes.corpus)
+    on_huge_pages = {path for path in stored if read_finding(path).setup.huge_page_count}
+    workers = wishes.workers
+    if wishes.program_count is not None:
+        jobs = make_plan(wishes.seed, wishes.program_count, kinds)
+        workers = min(workers, max(len(jobs), len(stored)))
     lacking: dict[str, str] = {}
     try:
-        stack.enter_context(huge_pages(_HUGE_PAGES_EACH * wishes.workers))
+        if on_huge_pages or any("huge pages" in kind.needs for kind in kinds):
+            stack.enter_context(huge_pages(_HUGE_PAGES_EACH * workers))
     except HostError as error:
         lacking["huge pages"] = str(error)
-        stored = [path for path in stored if not read_finding(path).setup.huge_page_count]
+        stored = [path for path in stored if path not in on_huge_pages]
     if os.geteuid() and resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] != resource.RLIM_INFINITY:
         lacking["locked memory"] = "only root may lock memory without limit"
         stored = [path for path in stored if not read_finding(path).setup.mem_lock]
@@ -365,4 +383,4 @@ def _possible(outcome: Outcome, stack: ExitStack) -> tuple[list[Kind], list[Path
     kinds = [kind for kind in kinds if kind.name not in outcome.left_out]
     if not kinds:
         raise HostError("; ".join(f"{name}: {why}" for name, why in outcome.left_out.items()))
-    return kinds, stored
+    return kinds, stored, workers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,11 @@ class Difference:
     """What the real device did."""
     step: int | None = None
     """The step of the program after which it showed, counted from 0, where that is known."""
+
+    @property
+    def sort(self) -> str:
+        """What kind of thing differs: `what` without places, which change as a program shrinks."""
+        return re.split(r", entry | at offset ", self.what)[0]
 
     def sentence(self) -> str:
         """Say it in one line."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from workbench.errors import HostError, InputError, UsageError
 from workbench.validation.abilities import NotBuildableError
 from workbench.validation.difference import Difference
+from workbench.validation.kinds import KINDS
 from workbench.validation.model_machine import model_machine
 from workbench.validation.session import STEP_NAMES, Session
 from workbench.validation.setup import Setup
@@ -20,6 +21,7 @@ from workbench.validation.setup import Setup
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from workbench.model.balloon.rules import Tally
     from workbench.validation.driver import Step
     from workbench.validation.session import MakeModel
 
@@ -60,6 +62,7 @@ class Trial:
         make_model: MakeModel,
         *,
         patient: bool,
+        tally: Tally | None = None,
     ) -> None:
         """Remember what machines to make, and whether to wait for their last events."""
         self._setup = setup
@@ -67,7 +70,10 @@ class Trial:
         self._qemu = qemu
         self._make_model = make_model
         self._patient = patient
+        self._tally = tally
         self.count = 0
+        self.version = ""
+        """Of the QEMU that ran."""
 
     def run(self, steps: Sequence[Step], *, each: bool = False) -> Difference | None:
         """Run a program and look at its end, or after `each` of its steps."""
@@ -76,9 +82,14 @@ class Trial:
         with (
             tempfile.TemporaryDirectory(prefix="conform-") as folder,
             Session(
-                self._setup, qemu=self._qemu, folder=Path(folder), make_model=self._make_model
+                self._setup,
+                qemu=self._qemu,
+                folder=Path(folder),
+                tally=self._tally,
+                make_model=self._make_model,
             ) as session,
         ):
+            self.version = session.real.version
             try:
                 session.run(self.prologue)
                 for number, part in enumerate([[step] for step in steps] if each else [steps]):
@@ -104,11 +115,18 @@ def trace_down(
 ) -> Finding | None:
     """Find the shortest program among those that one machine has seen; None if none shows it."""
     whole = [step for program in programs for step in program]
-    if trial.run(whole) is None:
+    first = trial.run(whole)
+    if first is None:
         return None
+
+    def differs(steps: Sequence[Step]) -> bool:
+        """Whether they show a difference of the same sort, and not another one on the way."""
+        difference = trial.run(steps)
+        return difference is not None and difference.sort == first.sort
+
     latest = islice(reversed(programs), _TRIALS_MAX // 2)
-    alone = next((program for program in latest if trial.run(program)), whole)
-    steps = shrink(list(alone), lambda steps: trial.run(steps) is not None, trial)
+    alone = next((program for program in latest if differs(program)), whole)
+    steps = shrink(list(alone), differs, trial)
     difference = trial.run(steps, each=True) or trial.run(steps)
     if difference is None:
         return None
@@ -181,8 +199,14 @@ def _checked_step(step: object) -> Step:
     return tuple(step)
 
 
-def replay_finding(
-    finding: Finding, *, qemu: str, make_model: MakeModel = model_machine
-) -> Difference | None:
-    """Run a stored program again."""
-    return Trial(finding.setup, (), qemu, make_model, patient=False).run(finding.steps, each=True)
+def trial_of(
+    finding: Finding,
+    *,
+    qemu: str,
+    make_model: MakeModel = model_machine,
+    tally: Tally | None = None,
+) -> Trial:
+    """Prepare to run a stored program again, with the patience of its kind."""
+    kind = KINDS.get(finding.kind_name)
+    patient = kind is not None and kind.patient
+    return Trial(finding.setup, (), qemu, make_model, patient=patient, tally=tally)

@@ -10,6 +10,7 @@ and one when the guest was stopped for the end.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from workbench.errors import HostError
@@ -17,6 +18,7 @@ from workbench.model.balloon.hinting import HintStatus, Precopy
 from workbench.model.balloon.migration import load_state, save_state
 from workbench.model.balloon.offer import Queue
 from workbench.units import MIB, PAGE_BYTES
+from workbench.validation.abilities import NotBuildableError
 from workbench.validation.host_steps import cont, settle
 from workbench.validation.outgoing import BackgroundSnapshot, OutgoingMigration, attach_ballast
 from workbench.validation.real_machine import RealMachine
@@ -155,9 +157,10 @@ def write_cmd_id(session: Session, address: int, ahead: int) -> None:
 
 
 def postcopy_capability(session: Session, on: int) -> None:
-    """Allow postcopy for migrations to come, or forbid it."""
-    set_capability(session.real, "postcopy-ram", state=bool(on))
-    session.model.balloon.hinting.postcopy_ram = bool(on)
+    """Allow postcopy for migrations to come, or forbid it; where the host has none, do nothing."""
+    with suppress(NotBuildableError):
+        set_capability(session.real, "postcopy-ram", state=bool(on))
+        session.model.balloon.hinting.postcopy_ram = bool(on)
 
 
 def migrate_over(session: Session, properties: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from workbench.errors import HostError
 from workbench.units import PAGE_BYTES
+from workbench.validation.abilities import NotBuildableError
 from workbench.validation.stream_reader import COMMAND, HEADER
 
 if TYPE_CHECKING:
@@ -55,9 +56,17 @@ def tell(machine: Machine, command: str, **arguments: Any) -> Any:  # noqa: ANN4
 
 
 def set_capability(machine: Machine, name: str, *, state: bool) -> None:
-    """Switch a capability of migration, such as x-colo, on or off."""
+    """Switch a capability of migration, such as x-colo, on or off.
+
+    Raises
+    ------
+    NotBuildableError
+        QEMU, or the host, has it not: most need userfaultfd, which is not everybody's.
+    """
     capabilities = [{"capability": name, "state": state}]
-    tell(machine, "migrate-set-capabilities", capabilities=capabilities)
+    answer = machine.qmp("migrate-set-capabilities", capabilities=capabilities)
+    if "error" in answer:
+        raise NotBuildableError({name: str(answer["error"].get("desc"))})
 
 
 def set_pace(machine: Machine, bytes_per_second: int, downtime_limit_ms: int = 0) -> None:
