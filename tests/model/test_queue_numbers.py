@@ -5,7 +5,8 @@ import itertools
 import pytest
 
 from workbench.model import GuestPoison
-from workbench.model.balloon.offer import Level, Offer, Properties, Queue, make_offer
+from workbench.model.balloon.level import Level
+from workbench.model.balloon.offer import Offer, Properties, Queue, make_offer
 from workbench.model.linux_driver import (
     LINUX_5_7,
     LINUX_5_17,

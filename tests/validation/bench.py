@@ -13,8 +13,8 @@ from tests.validation.cases import Expected
 from tests.validation.moves import MOVES
 from workbench.errors import HostError
 from workbench.model.balloon import pci
+from workbench.model.balloon.level import Level
 from workbench.model.balloon.machine import BAR, PORTS
-from workbench.model.balloon.offer import Level
 from workbench.validation.driver import Driver
 from workbench.validation.huge_pages import huge_pages
 from workbench.validation.model_machine import model_machine

@@ -12,7 +12,7 @@ from tests.validation import (
     cases_rings,
 )
 from tests.validation.bench import Bench
-from workbench.model.balloon.offer import Level
+from workbench.model.balloon.level import Level
 
 TABLES = (
     cases_config,

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from workbench.model.balloon.level import Level
 from workbench.model.balloon.machine import Machine
 from workbench.model.balloon.memory import GuestMemory, RamBlock, Region
-from workbench.model.balloon.offer import Level, machine_version, make_offer
+from workbench.model.balloon.offer import machine_version, make_offer
 from workbench.units import GIB, HUGE_PAGE_BYTES, KIB, MIB, PAGE_BYTES
 
 if TYPE_CHECKING:

@@ -6,9 +6,10 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from workbench.model.balloon import pci
+from workbench.model.balloon.level import Level
 from workbench.model.balloon.machine import BAR, Machine
 from workbench.model.balloon.memory import GuestMemory, RamBlock, Region
-from workbench.model.balloon.offer import VERSION_1, Level, Properties, Queue, make_offer
+from workbench.model.balloon.offer import VERSION_1, Properties, Queue, make_offer
 from workbench.schema import Feature
 from workbench.units import HUGE_PAGE_BYTES, KIB, MIB, PAGE_BYTES
 from workbench.validation.driver import STOP, Driver

@@ -20,8 +20,9 @@ from tests.model.balloon.guest import (
     Guest,
 )
 from workbench.model.balloon.hinting import CMD_ID_MIN, HintStatus, Precopy
+from workbench.model.balloon.level import Level
 from workbench.model.balloon.migration import load_state, save_state
-from workbench.model.balloon.offer import Level, Properties, Queue, make_offer, refusal
+from workbench.model.balloon.offer import Properties, Queue, make_offer, refusal
 from workbench.units import PAGE_BYTES
 
 if TYPE_CHECKING:

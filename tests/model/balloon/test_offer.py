@@ -7,9 +7,9 @@ import pytest
 from tests.model.balloon.guest import MODERN, Guest
 from workbench.errors import UsageError
 from workbench.model.balloon import pci
+from workbench.model.balloon.level import Level
 from workbench.model.balloon.offer import (
     RING_RESET,
-    Level,
     Properties,
     Queue,
     machine_version,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from workbench.model.balloon import rules as rule
 from workbench.model.balloon.hinting import HAS_HINT, Hinting
 from workbench.model.balloon.inflation import handle_output
-from workbench.model.balloon.offer import CONFIG_BYTES_MAX, Level, Queue
+from workbench.model.balloon.offer import CONFIG_BYTES_MAX, Queue
 from workbench.model.balloon.reporting import handle_report
 from workbench.model.balloon.statistics import Statistics
 from workbench.model.balloon.virtio import S_DRIVER_OK, VirtioDevice
@@ -66,8 +66,7 @@ class Balloon:
         """Whether discards are forbidden now (virtio_balloon_inhibited)."""
         if self.discard_disabled or self.incoming_postcopy:
             return True
-        # Since 6.0.
-        return self.background_snapshot and self.device.offer.level is Level.QEMU_7_2
+        return self.background_snapshot and self.device.traits.snapshot_inhibits
 
     def has_page_poison(self) -> bool:
         """Whether the driver took PAGE_POISON."""

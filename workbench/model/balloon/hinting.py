@@ -11,7 +11,6 @@ import enum
 from typing import TYPE_CHECKING, Final
 
 from workbench.model.balloon import rules as rule
-from workbench.model.balloon.offer import Level
 from workbench.schema import Feature
 from workbench.units import PAGE_BYTES
 
@@ -89,12 +88,11 @@ class Hinting:
 
     def precopy(self, balloon: Balloon, event: Precopy) -> None:
         """Follow a migration."""
-        level = balloon.device.offer.level
+        traits = balloon.device.traits
         if not balloon.device.guest_features & HAS_HINT:
             balloon.tally[rule.HINT_NOT_NEGOTIATED] += 1
             return
-        # Since 6.2, and 6.0.1.
-        if self.postcopy_ram and level is Level.QEMU_7_2:
+        if self.postcopy_ram and traits.postcopy_takes_no_hints:
             balloon.tally[rule.HINT_POSTCOPY] += 1
             return
         if event is Precopy.BEFORE_BITMAP_SYNC:
@@ -105,7 +103,7 @@ class Hinting:
             else:
                 self.done(balloon)
         elif event in {Precopy.CLEANUP, Precopy.COMPLETE}:
-            if level is Level.V22:
+            if not traits.migration_ends_done:
                 self.stop(balloon)
             elif event is Precopy.CLEANUP:
                 self.done(balloon)
@@ -125,7 +123,7 @@ class Hinting:
 
     def done(self, balloon: Balloon) -> None:
         """Tell the driver that it may use the hinted pages again."""
-        if self.status is not HintStatus.DONE or balloon.device.offer.level is Level.V22:
+        if self.status is not HintStatus.DONE or not balloon.device.traits.migration_ends_done:
             balloon.tally[rule.HINT_DONE] += 1
             self._change(balloon, HintStatus.DONE)
 
@@ -178,14 +176,13 @@ class Hinting:
                 self._command(balloon, int.from_bytes(data, "little"))
         if accepted and element.in_pieces:
             self._hint(balloon, element)
-        # From 5.1 to 6.1 the device said that it had written a byte.
-        device.push(queue, element, 0 if device.offer.level is Level.QEMU_7_2 else 1)
+        device.push(queue, element, 0 if device.traits.lengths_are_zero else 1)
         return accepted
 
     def _command(self, balloon: Balloon, cmd_id: int) -> None:
         """Take a command.  Any command ends what runs, the id that began it included."""
-        # The series as posted did not ask whether hints were requested.
-        asked = self.status is HintStatus.REQUESTED or balloon.device.offer.level is Level.V22
+        needs_request = balloon.device.traits.hints_need_request
+        asked = self.status is HintStatus.REQUESTED or not needs_request
         if asked and cmd_id == self.cmd_id:
             balloon.tally[rule.HINT_ACCEPTED] += 1
             self.status = HintStatus.START
@@ -199,9 +196,8 @@ class Hinting:
         if self.status is not HintStatus.START:
             balloon.tally[rule.HINT_IGNORED_PAGES] += 1
             return
-        # Until 6.1 only the first piece counted.
-        old = balloon.device.offer.level is not Level.QEMU_7_2
-        for piece in element.in_pieces[:1] if old else element.in_pieces:
+        every = balloon.device.traits.all_pieces_hint
+        for piece in element.in_pieces if every else element.in_pieces[:1]:
             if not self.migrating:
                 continue
             if piece.block is None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from workbench.model.balloon import rules as rule
 from workbench.model.balloon.discard import discard_range
-from workbench.model.balloon.offer import Level, Queue
+from workbench.model.balloon.offer import Queue
 from workbench.units import PAGE_BYTES
 
 if TYPE_CHECKING:
@@ -49,9 +49,7 @@ def handle_output(balloon: Balloon, queue: VirtQueue) -> None:
     device = balloon.device
     while (element := device.pop(queue)) is not None:
         consumed = _serve(balloon, queue, element)
-        # Until 6.1 the device told how much it had read, as if it had written it.
-        old = device.offer.level is not Level.QEMU_7_2
-        device.push(queue, element, consumed if old else 0)
+        device.push(queue, element, 0 if device.traits.lengths_are_zero else consumed)
         device.notify(queue)
 
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 
 from workbench.model.balloon import rules as rule
 from workbench.model.balloon.hinting import HAS_HINT, HintStatus
-from workbench.model.balloon.offer import Level
 from workbench.model.balloon.pci import place_legacy_rings
 from workbench.model.balloon.queue import VirtQueue
 from workbench.model.balloon.split_ring import read_avail_idx, read_word
@@ -25,13 +24,9 @@ if TYPE_CHECKING:
     from workbench.model.balloon.machine import Machine
     from workbench.model.balloon.pci import QueueRegisters
 
-POISON_SECTION: Final = {
-    Level.V22: "vitio-balloon-device/page-poison",
-    Level.QEMU_5_1: "vitio-balloon-device/page-poison",
-    Level.QEMU_7_2: "virtio-balloon-device/page-poison",
-}
-"""Until 6.1 misspelt, so that a destination takes it for no section of this device."""
-HINT_SECTION: Final = "virtio-balloon-device/free-page-report"
+POISON_SECTION: Final = "virtio-balloon-device/page-poison"
+_MISSPELT_POISON_SECTION: Final = "vitio-balloon-device/page-poison"
+"""Until 6.1; not even a destination that calls it so takes it for a section of this device."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +92,9 @@ def save_state(machine: Machine) -> DeviceState:
         actual=balloon.actual,
         poison_val=balloon.poison_val if balloon.has_page_poison() else None,
         hint=(hinting.cmd_id, hinting.status) if device.guest_features & HAS_HINT else None,
-        poison_section=POISON_SECTION[device.offer.level],
+        poison_section=(
+            POISON_SECTION if device.traits.poison_section_is_known else _MISSPELT_POISON_SECTION
+        ),
         selects=(pci.device_feature_select, pci.driver_feature_select),
         driver_features=tuple(pci.driver_features),
         registers=copy.deepcopy(pci.queues),
@@ -141,7 +138,7 @@ def load_state(machine: Machine, state: DeviceState) -> str | None:
     _load_registers(machine, state)
     balloon.num_pages, balloon.actual = state.num_pages, state.actual
     if state.poison_val is not None:
-        if not state.poison_section.startswith("virtio-"):
+        if state.poison_section != POISON_SECTION:
             # Read as the begin of the next device, after which nothing can be understood.
             return f"section {state.poison_section} is unknown"
         balloon.poison_val = state.poison_val

@@ -12,20 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from workbench.errors import UsageError
+from workbench.model.balloon.level import TRAITS, Level
 from workbench.schema import Feature
-
-
-class Level(enum.Enum):
-    """Which QEMU the device is that of, where they differ."""
-
-    V22 = "v22"
-    """The series as posted on 24 April 2020 ("virtio-balloon: Add support for free page
-    reporting", version 22); unproved, no binary of it is at hand."""
-    QEMU_5_1 = "5.1"
-    """The first release with the series; unproved, no binary of it is at hand."""
-    QEMU_7_2 = "7.2"
-    """Proved against the real device (docs/conformance.md)."""
-
 
 EVENT_IDX: Final = 29
 INDIRECT_DESC: Final = 28
@@ -144,7 +132,7 @@ def with_compat(
 
     The series as posted has no entry for page-poison: it is offered on every machine type.
     """
-    poison = version >= (5, 1) or level is Level.V22
+    poison = version >= (5, 1) or not TRAITS[level].poison_by_machine_type
     size_of_4_0 = version == (4, 0)
     return replace(
         properties,
@@ -160,7 +148,7 @@ def refusal(properties: Properties, level: Level = Level.QEMU_7_2) -> str | None
 
     The series as posted made the queue all the same, and broke the device at its first kick.
     """
-    if properties.free_page_hint and not properties.iothread and level is not Level.V22:
+    if properties.free_page_hint and not properties.iothread and TRAITS[level].hints_need_thread:
         return "'free-page-hint' requires 'iothread' to be set"
     if properties.iommu_platform and not properties.disable_legacy:
         return "VIRTIO_F_IOMMU_PLATFORM was supported by neither legacy nor transitional device"
@@ -217,5 +205,5 @@ def _queues(properties: Properties, level: Level) -> tuple[Queue, ...]:
     """
     hint = (Queue.HINT,) if properties.free_page_hint else ()
     report = (Queue.REPORT,) if properties.free_page_reporting else ()
-    last = report + hint if level is Level.V22 else hint + report
+    last = hint + report if TRAITS[level].hint_queue_first else report + hint
     return (Queue.INFLATE, Queue.DEFLATE, Queue.STATS, *last)

@@ -10,7 +10,6 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from workbench.model.balloon import rules as rule
-from workbench.model.balloon.offer import Level
 from workbench.schema import Feature
 
 if TYPE_CHECKING:
@@ -84,9 +83,7 @@ class Statistics:
             balloon.tally[rule.STATS_NOTHING_TO_RETURN] += 1
             return
         balloon.tally[rule.STATS_POLLED] += 1
-        # Until 6.1 the timer told how much had been read, as if the device had written it.
-        old = device.offer.level is not Level.QEMU_7_2
-        device.push(queue, self.held, self.held_bytes if old else 0)
+        device.push(queue, self.held, 0 if device.traits.lengths_are_zero else self.held_bytes)
         device.notify(queue)
         self.held = None
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from workbench.model.balloon import packed_ring, split_ring
 from workbench.model.balloon import rules as rule
+from workbench.model.balloon.level import TRAITS
 from workbench.model.balloon.memory import ADDRESS_MASK, GuestMemory
 from workbench.model.balloon.offer import ACCESS_PLATFORM, RING_PACKED, VERSION_1
 from workbench.model.balloon.queue import COUNT_MASK, VirtQueue
@@ -64,6 +65,7 @@ class VirtioDevice:
     def __init__(self, offer: Offer, memory: GuestMemory, tally: Tally | None = None) -> None:
         """Realize the device."""
         self.offer = offer
+        self.traits = TRAITS[offer.level]
         self.system_memory = memory
         self.memory = memory
         """What the device sees of it: all, or nothing (`show_memory`)."""
