@@ -35,13 +35,7 @@ def model_machine(
     version = machine_version(setup.machine_type)
     memory = memory_of(setup)
     ram_bytes = sum(backend.size_bytes for backend in (*setup.memory, *setup.dimms))
-    machine = Machine(
-        make_offer(setup.properties, version, level),
-        memory,
-        ram_bytes,
-        tally,
-        has_iothread=setup.properties.iothread,
-    )
+    machine = Machine(make_offer(setup.properties, version, level), memory, ram_bytes, tally)
     machine.device.vm_running = not setup.stopped and setup.incoming == "none"
     return machine
 

@@ -69,7 +69,7 @@ class Guest:
     ) -> None:
         """Start a machine whose driver has done nothing yet."""
         offer = make_offer(properties, version, level)
-        self.machine = Machine(offer, small_memory(), RAM_STOP, has_iothread=properties.iothread)
+        self.machine = Machine(offer, small_memory(), RAM_STOP)
         self.driver = Driver(offer)
         self.balloon = self.machine.balloon
         self.device = self.machine.device

@@ -15,10 +15,13 @@ from tests.model.balloon.guest import (
     HINT,
     PAGE,
     POISON,
+    RAM_STOP,
     REPORTING,
     STATS,
     Guest,
+    small_memory,
 )
+from workbench.model.balloon.balloon import Balloon
 from workbench.model.balloon.hinting import CMD_ID_MIN, HintStatus, Precopy
 from workbench.model.balloon.level import Level
 from workbench.model.balloon.migration import load_state, save_state
@@ -32,6 +35,8 @@ LEVELS = (Level.V22, Level.QEMU_5_1, Level.QEMU_7_2)
 FIRST_ID = CMD_ID_MIN + 1
 OTHER_PAGE = PAGE + PAGE_BYTES
 STAT = (4, 4711)
+ALWAYS = (Queue.INFLATE, Queue.DEFLATE, Queue.STATS)
+CMD_ID = 8
 
 
 def ready(level: Level) -> Guest:
@@ -258,14 +263,33 @@ def test_the_levels_differ_where_the_book_says_so(row, level):
     assert observe(level) == expected[LEVELS.index(level)]
 
 
-def test_the_series_as_posted_breaks_at_the_first_hint_without_a_thread():
-    without = Properties(free_page_hint=True, iothread=False)
-    guest = Guest(without, level=Level.V22).start(HINT)
-    guest.command(FIRST_ID)
+WITHOUT_THREAD = Properties(free_page_reporting=True, free_page_hint=True, iothread=False)
 
-    assert guest.device.errors == ["iothread is missing"]
-    assert guest.is_broken()
-    assert guest.returned(Queue.HINT) == 0
+
+def test_without_a_thread_the_series_as_posted_breaks_the_new_device_until_its_first_reset():
+    offer = make_offer(WITHOUT_THREAD, level=Level.V22)
+    device = Balloon(offer, small_memory(), RAM_STOP).device
+
+    assert device.errors == ["iothread is missing"]
+    assert device.broken
+    device.reset()
+    assert not device.broken
+
+
+def test_without_a_thread_the_series_as_posted_keeps_the_queue_and_offers_no_hints():
+    """The machine is reset before it runs, so that its driver finds a device that works."""
+    guest = Guest(WITHOUT_THREAD, level=Level.V22)
+    offer = guest.device.offer
+
+    assert not offer.features & HINT
+    assert offer.queues == (*ALWAYS, Queue.REPORT, Queue.HINT)
+    assert (guest.device.errors, guest.is_broken()) == (["iothread is missing"], False)
+    guest.start(REPORTING | HINT)
+    precopy(guest, Precopy.AFTER_BITMAP_SYNC)
+    guest.fill()
+    guest.report((PAGE, PAGE_BYTES))
+    assert guest.config(CMD_ID) == 0
+    assert guest.is_zero()
 
 
 @pytest.mark.parametrize("level", [Level.V22, Level.QEMU_5_1], ids=lambda level: level.value)

@@ -10,7 +10,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from workbench.model.balloon import rules as rule
-from workbench.model.balloon.hinting import HAS_HINT, Hinting
+from workbench.model.balloon.hinting import HAS_HINT, NO_THREAD, Hinting
 from workbench.model.balloon.inflation import handle_output
 from workbench.model.balloon.offer import CONFIG_BYTES_MAX, Queue
 from workbench.model.balloon.reporting import handle_report
@@ -40,15 +40,12 @@ class Balloon:
         memory: GuestMemory,
         ram_bytes: int,
         tally: Tally | None = None,
-        *,
-        has_iothread: bool = True,
     ) -> None:
         """Realize the device of a machine with this much memory, plugged DIMMs included."""
         self.device = VirtioDevice(offer, memory, tally)
         self.device.behaviour = self
         self.tally = self.device.tally
         self.ram_bytes = ram_bytes
-        self.has_iothread = has_iothread
         self.num_pages = 0
         self.actual = 0
         self.poison_val = 0
@@ -61,6 +58,8 @@ class Balloon:
         self.balloon_changes: list[int] = []
         """The `actual` of each BALLOON_CHANGE, before QEMU's monitor thins them out."""
         self._said: set[str] = set()
+        if Queue.HINT in offer.queues and not offer.features & HAS_HINT:
+            self.device.error(NO_THREAD)
 
     def is_inhibited(self) -> bool:
         """Whether discards are forbidden now (virtio_balloon_inhibited)."""

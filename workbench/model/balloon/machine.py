@@ -46,12 +46,10 @@ class Machine:
         memory: GuestMemory,
         ram_bytes: int,
         tally: Tally | None = None,
-        *,
-        has_iothread: bool = True,
     ) -> None:
         """Start the machine, its device's registers mapped."""
         self.memory = memory
-        self.balloon = Balloon(offer, memory, ram_bytes, tally, has_iothread=has_iothread)
+        self.balloon = Balloon(offer, memory, ram_bytes, tally)
         self.device = self.balloon.device
         self.pci = PciTransport(self.device)
         self._has_ports = offer.legacy
@@ -66,6 +64,9 @@ class Machine:
             self._operations[f"read{letter}"] = _with_width(self._read, width)
             self._operations[f"out{letter}"] = _with_width(self._out, width)
             self._operations[f"in{letter}"] = _with_width(self._in, width)
+        if self.device.broken:
+            # QEMU resets every machine before it runs; of a new one that changes nothing else.
+            self.system_reset()
 
     def execute(self, accesses: Iterable[Access]) -> list[Answer]:
         """Do what the accesses say, and return what each reads; None for those that only write."""

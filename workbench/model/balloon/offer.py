@@ -144,10 +144,7 @@ def with_compat(
 
 
 def refusal(properties: Properties, level: Level = Level.QEMU_7_2) -> str | None:
-    """Say why such a device does not start; None where it does.
-
-    The series as posted made the queue all the same, and broke the device at its first kick.
-    """
+    """Say why such a device does not start; None where it does."""
     if properties.free_page_hint and not properties.iothread and TRAITS[level].hints_need_thread:
         return "'free-page-hint' requires 'iothread' to be set"
     if properties.iommu_platform and not properties.disable_legacy:
@@ -162,14 +159,15 @@ def make_offer(
 ) -> Offer:
     """Say what a device with these properties offers on a machine type of this version.
 
-    Without a version it is the newest that the level has.
+    Without a version it is the newest that the level has.  A thread that is missing takes away
+    the feature of hints, and leaves their queue; most levels refuse such a device (`refusal`).
     """
     version = version or _NEWEST_MACHINE[level]
     chosen = with_compat(properties, version, level)
     bits = {
         Feature.STATS_VQ: True,
         Feature.DEFLATE_ON_OOM: chosen.deflate_on_oom,
-        Feature.FREE_PAGE_HINT: chosen.free_page_hint,
+        Feature.FREE_PAGE_HINT: chosen.free_page_hint and chosen.iothread,
         Feature.PAGE_POISON: chosen.page_poison,
         Feature.REPORTING: chosen.free_page_reporting,
         NOTIFY_ON_EMPTY: True,
