@@ -1,11 +1,14 @@
 """Where the series as posted, QEMU 5.1 and QEMU 7.2 differ: one table, every row driven.
 
 Of the rows of the book (3.2, 3.5, 4.3, 4.5, 5.1, 5.4, 5.5) these have nothing that a driver, an
-operator or a migration could see: the renames, the locks, and what is freed with the device.
+operator or a migration could see: the renames, the locks, and what is freed with the device.  Nor
+has the early return of virtio_balloon_free_page_start() as posted: it returns unless the VM runs,
+and is called only where it does.
 """
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -36,7 +39,7 @@ FIRST_ID = CMD_ID_MIN + 1
 OTHER_PAGE = PAGE + PAGE_BYTES
 STAT = (4, 4711)
 ALWAYS = (Queue.INFLATE, Queue.DEFLATE, Queue.STATS)
-CMD_ID = 8
+ACTUAL, CMD_ID, POISON_VAL = 4, 8, 12
 
 
 def ready(level: Level) -> Guest:
@@ -128,13 +131,6 @@ def report_while_pages_still_arrive(level: Level) -> bool:
 
 def section_of_poison_val(level: Level) -> str:
     return save_state(ready(level).machine).poison_section
-
-
-def poison_val_arrives(level: Level) -> bool:
-    source, destination = Guest(level=level).start(POISON), Guest(level=level)
-    source.write_config(12, 0xAA)
-    load_state(destination.machine, save_state(source.machine))
-    return destination.balloon.poison_val == 0xAA
 
 
 def the_id_after_a_stop(level: Level) -> str:
@@ -237,7 +233,6 @@ TABLE: list[tuple[Callable[[Level], Any], Any, Any, Any]] = [
     (report_while_a_device_forbids_discards, False, False, False),
     (report_while_pages_still_arrive, False, False, False),
     (section_of_poison_val, MISSPELT, MISSPELT, SPELT),
-    (poison_val_arrives, False, False, True),
     (the_id_after_a_stop, START, STOP, STOP),
     (the_id_that_began_it_again, START, STOP, STOP),
     (the_id_before_any_migration, START, STOP, STOP),
@@ -292,21 +287,52 @@ def test_without_a_thread_the_series_as_posted_keeps_the_queue_and_offers_no_hin
     assert guest.is_zero()
 
 
-@pytest.mark.parametrize("level", [Level.V22, Level.QEMU_5_1], ids=lambda level: level.value)
-def test_a_migration_without_the_feature_is_not_spoilt_by_the_misspelt_section(level):
-    """The section travels only where PAGE_POISON was negotiated."""
-    source, destination = Guest(level=level).start(REPORTING), Guest(level=level)
+FROM_TO = list(product(LEVELS, LEVELS))
 
-    assert load_state(destination.machine, save_state(source.machine)) is None
+
+def arrive(source: Guest, level: Level) -> tuple[Guest, str | None]:
+    """Move the device to a machine of the same type, of another QEMU; say why it is refused."""
+    destination = Guest(level=level, version=(5, 1))
+    return destination, load_state(destination.machine, save_state(source.machine))
+
+
+@pytest.mark.parametrize(("old", "new"), FROM_TO, ids=lambda level: level.value)
+def test_a_migration_without_poison_leads_anywhere(old, new):
+    """The section that was misspelt travels only where PAGE_POISON was negotiated."""
+    source = Guest(level=old, version=(5, 1)).start(REPORTING)
+    source.write_config(ACTUAL, 77)
+    destination, problem = arrive(source, new)
+
+    assert problem is None
     assert destination.device.guest_features == source.device.guest_features
+    assert destination.balloon.actual == 77
 
 
-@pytest.mark.parametrize("level", [Level.V22, Level.QEMU_5_1], ids=lambda level: level.value)
-def test_the_misspelt_section_spoils_the_migration(level):
-    """At the name it does not know QEMU stops, and the features and rings behind it are lost."""
-    source, destination = Guest(level=level).start(POISON), Guest(level=level)
+@pytest.mark.parametrize(("old", "new"), FROM_TO, ids=lambda level: level.value)
+def test_a_migration_with_poison_leads_only_from_7_2_to_7_2(old, new):
+    """Before, nobody takes the misspelt name for a section, and nobody knows the right one."""
+    source = Guest(level=old, version=(5, 1)).start(POISON)
+    source.write_config(POISON_VAL, 0xAA)
+    destination, problem = arrive(source, new)
 
-    assert load_state(destination.machine, save_state(source.machine)) is not None
+    if (old, new) == (Level.QEMU_7_2, Level.QEMU_7_2):
+        assert problem is None
+        assert destination.balloon.poison_val == 0xAA
+    else:
+        name = SPELT if old is Level.QEMU_7_2 else MISSPELT
+        assert problem == f"section {name} is unknown"
+        assert destination.balloon.poison_val == 0
+
+
+@pytest.mark.parametrize("level", [Level.QEMU_5_1, Level.QEMU_7_2], ids=lambda level: level.value)
+def test_a_guest_of_the_series_as_posted_arrives_with_its_last_queues_exchanged(level):
+    """Queues travel by number: what reported there is the hint queue here."""
+    source = Guest(level=Level.V22, version=(5, 1)).start(REPORTING)
+    destination, _ = arrive(source, level)
+    numbers = (3, source.number(Queue.REPORT), destination.number(Queue.HINT))
+
+    assert numbers == (3, 3, 3)
+    assert [queue.num for queue in destination.device.queues[3:]] == [32, 1024]
 
 
 @pytest.mark.parametrize("level", [Level.V22, Level.QEMU_5_1], ids=lambda level: level.value)

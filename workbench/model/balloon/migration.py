@@ -138,8 +138,9 @@ def load_state(machine: Machine, state: DeviceState) -> str | None:
     _load_registers(machine, state)
     balloon.num_pages, balloon.actual = state.num_pages, state.actual
     if state.poison_val is not None:
-        if state.poison_section != POISON_SECTION:
-            # Read as the begin of the next device, after which nothing can be understood.
+        if state.poison_section != POISON_SECTION or not device.traits.poison_section_is_known:
+            # The misspelt name does not begin as this device's own: it is left for what reads
+            # next, where nothing of the kind is looked for.
             return f"section {state.poison_section} is unknown"
         balloon.poison_val = state.poison_val
     if state.hint is not None:
