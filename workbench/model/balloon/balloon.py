@@ -159,14 +159,10 @@ class Balloon:
 
     # --- what QEMU says once only
 
-    def warn_once(self, message: str) -> None:
-        """Warn, the first time in the life of the process."""
-        if message not in self._said:
-            self.tally[rule.INFLATE_HUGE_WARNS] += 1
-        self.say_once(message)
-
-    def say_once(self, message: str) -> None:
-        """Report, the first time in the life of the process."""
-        if message not in self._said:
-            self._said.add(message)
-            self.device.errors.append(message)
+    def say_once(self, message: str) -> bool:
+        """Report, the first time in the life of the process.  Returns whether it is that."""
+        if message in self._said:
+            return False
+        self._said.add(message)
+        self.device.errors.append(message)
+        return True

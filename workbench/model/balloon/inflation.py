@@ -89,7 +89,8 @@ def _inflate_page(balloon: Balloon, place: Place, partial: PartialPage) -> None:
             balloon.tally[rule.INFLATE_POISONED] += 1
         discard_range(balloon.device, block, place.offset_bytes, PAGE_BYTES)
         return
-    balloon.warn_once(HUGE_WARNING)
+    if balloon.say_once(HUGE_WARNING):
+        balloon.tally[rule.INFLATE_HUGE_WARNS] += 1
     if partial.add(block, place.offset_bytes):
         balloon.tally[rule.INFLATE_HUGE_WHOLE] += 1
         discard_range(balloon.device, block, partial.first_bytes, block.page_bytes)

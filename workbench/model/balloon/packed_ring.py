@@ -93,7 +93,7 @@ def _walk(device: VirtioDevice, queue: VirtQueue, element: Element) -> str | Non
             tally[rule.RING_INDIRECT_SIZE] += 1
             return "Invalid size for indirect buffer table"
         tally[rule.RING_INDIRECT] += 1
-        if device.mapped_length(address, length, device_writes=False) < length:
+        if device.mapped_length(address, length) < length:
             return "Cannot map indirect buffer"
         table, limit, row = device.ring_address(address), length // DESCRIPTOR_BYTES, 0
         address, length, _, flags = _read(device, table, row)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from workbench.model.balloon import rules as rule
 from workbench.model.balloon.discard import discard_range
+from workbench.units import PAGE_BYTES
 
 if TYPE_CHECKING:
     from workbench.model.balloon.balloon import Balloon
@@ -49,7 +50,7 @@ def _discard_pieces(balloon: Balloon, element: Element) -> None:
             tally[rule.REPORT_BAD_ADDRESS] += 1
             balloon.device.trace.append(("bad_addr", piece.address))
         elif (piece.offset_bytes | piece.length_bytes) % block.page_bytes:
-            huge = block.page_bytes > 1 << 12
+            huge = block.page_bytes > PAGE_BYTES
             tally[rule.REPORT_UNALIGNED_HUGE if huge else rule.REPORT_UNALIGNED] += 1
         else:
             tally[rule.REPORT_DISCARDS] += 1

@@ -131,7 +131,7 @@ def _walk(device: VirtioDevice, queue: VirtQueue, head: int, element: Element) -
             return "Invalid size for indirect buffer table"
         tally[rule.RING_INDIRECT] += 1
         table, limit = address, length // DESCRIPTOR_BYTES
-        if device.mapped_length(table, length, device_writes=False) < length:
+        if device.mapped_length(table, length) < length:
             return "Cannot map indirect buffer"
         table = device.ring_address(table)
         address, length, flags, follower = DESCRIPTOR.unpack(memory.read(table, DESCRIPTOR_BYTES))

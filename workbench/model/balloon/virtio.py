@@ -226,12 +226,12 @@ class VirtioDevice:
         used_bytes = event if packed else split_ring.used_size(queue, features)
         avail_bytes = event if packed else split_ring.avail_size(queue, features)
         rings = (
-            ("desc", queue.desc, split_ring.DESCRIPTOR_BYTES * queue.num, packed),
-            ("used", queue.used, used_bytes, True),
-            ("avail", queue.avail, avail_bytes, False),
+            ("desc", queue.desc, split_ring.DESCRIPTOR_BYTES * queue.num),
+            ("used", queue.used, used_bytes),
+            ("avail", queue.avail, avail_bytes),
         )
-        for name, address, length, device_writes in rings:
-            if self.mapped_length(address, length, device_writes=device_writes) < length:
+        for name, address, length in rings:
+            if self.mapped_length(address, length) < length:
                 self.tally[rule.RING_UNMAPPABLE] += 1
                 self.error(f"Cannot map {name}")
                 return
@@ -247,13 +247,12 @@ class VirtioDevice:
         """
         return NOWHERE if self.memory.find(address) is None else address
 
-    def mapped_length(self, address: int, length_bytes: int, *, device_writes: bool) -> int:
+    def mapped_length(self, address: int, length_bytes: int) -> int:
         """How much of a range QEMU maps in one piece (address_space_cache_init).
 
         Where there is no memory the whole range counts as mapped, up to the last address; it reads
-        as zeros.
+        as zeros.  Firmware maps like memory, for writing too; what is written to it is lost.
         """
-        del device_writes  # Firmware maps like memory; what is written to it is lost.
         place = self.memory.find(address)
         if place is None:
             return min(length_bytes, ADDRESS_MASK + 1 - address)

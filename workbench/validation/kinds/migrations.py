@@ -137,7 +137,7 @@ def _right_command(random: Random, queue: int) -> list[Step]:
 def _wrap(random: Random, scene: Scene) -> list[Step]:
     """Begin just before the last id."""
     first = 0xFFFFFFFF - random.randrange(2)
-    start = ("start", scene.offer.features & ~(1 << 29), [(scene.hint, 0)])
+    start = ("start", scene.offer.features & ~(1 << EVENT_IDX), [(scene.hint, 0)])
     steps: list[Step] = [start, ("avail_flags", scene.hint, 1)]
     steps += [("age_hints", first, random.randrange(4)), ("ballast",), ("config_read", 8, 4)]
     for _ in range(random.randrange(1, 4)):
