@@ -11,6 +11,7 @@ from itertools import pairwise
 from struct import pack
 from typing import TYPE_CHECKING, Any
 
+from workbench.model.balloon.level import Level
 from workbench.model.balloon.offer import VERSION_1, Properties
 from workbench.schema import Feature
 from workbench.units import MIB, PAGE_BYTES
@@ -92,10 +93,20 @@ class Case:
     """What is done, the driver's steps and `moves`; with what must be seen on the way."""
     expects: Expected
     """What must be seen in the end."""
-    in_5_1: Expected | None = None
-    """What would be seen instead in the end if QEMU were 5.1; None: the same, or not known."""
+    old: Mapping[Level, Sequence[Expected]] = field(default_factory=dict)
+    """By level, where it is known: what would be seen there instead each time that somebody looks,
+    as far as such a QEMU can do the steps; nothing in the list: the same."""
     modelled: bool = True
     """Whether the model is of such a machine at all: it is of one with one balloon."""
+
+
+SAME: Mapping[Level, Sequence[Expected]] = {Level.V22: (), Level.QEMU_5_1: ()}
+"""What the balloon itself does, and has always done."""
+
+
+def before_6_2(*expected: Expected) -> Mapping[Level, Sequence[Expected]]:
+    """Tell what is the same in both old levels, and not in 7.2."""
+    return {Level.V22: expected, Level.QEMU_5_1: expected}
 
 
 # --- steps

@@ -16,6 +16,7 @@ from tests.validation.cases import (
     READY,
     REPORT_QUEUE,
     REPORTING,
+    SAME,
     SETUP,
     START,
     STATS,
@@ -31,6 +32,7 @@ from tests.validation.cases import (
     zeros,
 )
 from workbench.model.balloon import pci
+from workbench.model.balloon.level import Level
 from workbench.model.balloon.offer import Properties
 
 ONES = 0xFFFFFFFF
@@ -101,6 +103,10 @@ CASES = [
         setup=offering(free_page_reporting=True, free_page_hint=True),
         steps=[*OFFERED, *queue_sizes(5)],
         expects=untouched(0x3000003A, 0x101, 5, 128, 128, 128, 1024, 32, 0),
+        old={
+            Level.V22: [untouched(0x3000003A, 0x1, 5, 128, 128, 128, 32, 1024, 0)],
+            Level.QEMU_5_1: [untouched(0x3000003A, 0x1, 5, 128, 128, 128, 1024, 32, 0)],
+        },
     ),
     Case(
         number="4",
@@ -147,12 +153,17 @@ CASES = [
             *(0x30000002, 0x1, 0, 0, 0, 0, ONES),
             *(0x30000002, 0x1, 0, 0, ONES, ONES, ONES) * len(OLD_TYPES),
         ),
+        old={
+            Level.V22: [untouched(*(0x30000012, 0x1, 0, 0, 0, 0, ONES) * (2 + len(OLD_TYPES)))],
+            Level.QEMU_5_1: (),
+        },
     ),
     Case(
         number="8",
         says="Hints without a thread of their own are refused",
         steps=[("refused", offering(free_page_hint=True, iothread=False))],
         expects=untouched("'free-page-hint' requires 'iothread' to be set"),
+        old={Level.V22: [untouched(None)], Level.QEMU_5_1: ()},
     ),
     Case(
         number="9",
@@ -170,6 +181,7 @@ CASES = [
             *CONFIG,
         ],
         expects=Expected(answers=(0, 0, 0, 0, ONES)),
+        old=SAME,
     ),
     Case(
         number="11",
@@ -181,6 +193,7 @@ CASES = [
             read_config(POISON_VAL),
         ],
         expects=Expected(answers=(0xFFFF5678,)),
+        old=SAME,
     ),
     Case(
         number="12",
@@ -207,5 +220,6 @@ CASES = [
             *(write_config(POISON_VAL, ONES), read_config(POISON_VAL), *report((P, 4096))),
         ],
         expects=ok(0, answers=(0x32, 0), trace=(discard(P),), content=(zeros(P),)),
+        old=SAME,
     ),
 ]

@@ -7,10 +7,12 @@ from tests.validation.cases import (
     ACTUAL,
     NUM_PAGES,
     REPORT_QUEUE,
+    SAME,
     SETUP,
     STATS_QUEUE,
     Case,
     Expected,
+    before_6_2,
     read_config,
     send,
     start,
@@ -46,6 +48,7 @@ def statistics(**values):
 
 
 FIRST = records((0, 17), (4, 1 << 40), (5, 256 * MIB), (9, 3), (99, 12345))
+FIRST_KNOWN = statistics(tag0=17, tag4=1 << 40, tag5=256 * MIB, tag9=3)
 SECOND = records((1, 21))
 
 CASES = [
@@ -61,6 +64,7 @@ CASES = [
             answers=(0, None, 0x8000, 3, 1, None, 0x8000, 3, 2),
             trace=[("to_target", 0x8000000, 0x8000)] * 2,
         ),
+        old=SAME,
     ),
     Case(
         number="79",
@@ -79,6 +83,7 @@ CASES = [
             ),
             isr=3,
         ),
+        old=SAME,
     ),
     Case(
         number="80",
@@ -94,6 +99,7 @@ CASES = [
             ("balloon_changes", 2),
         ],
         expects=Expected(answers=([251658240, 100663296],)),
+        old=SAME,
     ),
     Case(
         number="81",
@@ -101,16 +107,14 @@ CASES = [
         setup=SETUP_256,
         steps=[START, write_config(ACTUAL, 0xFFFFFFFF), read_config(ACTUAL), ("query_balloon",)],
         expects=Expected(answers=(0xFFFFFFFF, -17591917604864)),
+        old=SAME,
     ),
     Case(
         number="82",
         says="Statistics are kept until the next come, or until they are polled",
         steps=[
             *(START_STATS, *send(STATS_QUEUE, FIRST), ("guest_statistics",)),
-            Expected(
-                answers=(statistics(tag0=17, tag4=1 << 40, tag5=256 * MIB, tag9=3),),
-                returned={STATS_QUEUE: []},
-            ),
+            Expected(answers=(FIRST_KNOWN,), returned={STATS_QUEUE: []}),
             *(*send(STATS_QUEUE, SECOND), ("guest_statistics",)),
             Expected(answers=(statistics(tag1=21),), isr=1, returned={STATS_QUEUE: [(0, 0)]}),
             ("polling_interval", 1),
@@ -122,5 +126,14 @@ CASES = [
             *(*send(STATS_QUEUE, FIRST[:9]), ("guest_statistics",)),
         ],
         expects=Expected(answers=(statistics(),), returned={STATS_QUEUE: [(0, 0), (1, 0), (2, 0)]}),
+        # What a second element returns had length 0 there too; what is polled had not.
+        old=before_6_2(
+            Expected(answers=(FIRST_KNOWN,), returned={STATS_QUEUE: []}),
+            Expected(answers=(statistics(tag1=21),), isr=1, returned={STATS_QUEUE: [(0, 0)]}),
+            Expected(answers=(None,), isr=1, returned={STATS_QUEUE: [(0, 0), (1, 10)]}),
+            Expected(returned={STATS_QUEUE: [(0, 0), (1, 10)]}),
+            Expected(answers=(None,), isr=1, returned={STATS_QUEUE: [(0, 0), (1, 10), (2, 50)]}),
+            Expected(answers=(statistics(),), returned={STATS_QUEUE: [(0, 0), (1, 10), (2, 50)]}),
+        ),
     ),
 ]

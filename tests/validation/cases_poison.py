@@ -18,6 +18,7 @@ from tests.validation.cases import (
     REPORT_QUEUE,
     REPORT_QUEUE_BEHIND,
     REPORTING,
+    SAME,
     START,
     STATS,
     Case,
@@ -55,6 +56,7 @@ CASES = [
         says="With a poison_val of 0 pages are discarded",
         steps=[START, write_config(POISON_VAL, 0), fill(P), *REPORT],
         expects=ok(0, **DISCARDED),
+        old=SAME,
     ),
     Case(
         number="60",
@@ -68,6 +70,7 @@ CASES = [
             )
         ][:-1],
         expects=ok(0, **NOT_DISCARDED),
+        old=SAME,
     ),
     Case(
         number="61",
@@ -83,6 +86,7 @@ CASES = [
             *(write_config(POISON_VAL + 3, 0, 1), *REPORT, read_config(POISON_VAL)),
         ],
         expects=ok(0, 1, 2, 3, **DISCARDED, answers=(0,)),
+        old=SAME,
     ),
     Case(
         number="62",
@@ -92,6 +96,7 @@ CASES = [
             *(write_config(POISON_VAL, VALUE), fill(P), *REPORT, read_config(POISON_VAL)),
         ],
         expects=ok(0, **DISCARDED, answers=(0,)),
+        old=SAME,
     ),
     Case(
         number="63",
@@ -103,6 +108,7 @@ CASES = [
             *(fill(P), *REPORT, read_config(POISON_VAL)),
         ],
         expects=ok(0, **NOT_DISCARDED, answers=(0, VALUE, VALUE)),
+        old=SAME,
     ),
     Case(
         number="64",
@@ -112,6 +118,7 @@ CASES = [
             *(fill(P), *REPORT, read_config(POISON_VAL), read_config(ACTUAL)),
         ],
         expects=ok(0, **NOT_DISCARDED, answers=(VALUE, 5)),
+        old=SAME,
     ),
     Case(
         number="65",
@@ -126,6 +133,7 @@ CASES = [
             content=(zeros(P),),
             answers=(None, 0x400, 5, 0, VALUE, 0x400, 5, 0, 0),
         ),
+        old=SAME,
     ),
     Case(
         number="66",
@@ -140,6 +148,7 @@ CASES = [
             read_config(POISON_VAL),
         ],
         expects=ok(0, **DISCARDED, answers=(0, 0)),
+        old=SAME,
     ),
     Case(
         number="67",

@@ -13,6 +13,7 @@ from tests.validation.cases import (
     RAM_BYTES,
     REPORT_QUEUE,
     ROM,
+    SAME,
     SETUP,
     START,
     STATS,
@@ -63,6 +64,7 @@ GOOD = [
         expects=ok(
             0, trace=(discard(P, 0x1000),), content=(kept(P - PAGE), zeros(P), kept(P + PAGE))
         ),
+        old=SAME,
     ),
     Case(
         number="15",
@@ -73,6 +75,7 @@ GOOD = [
             trace=(discard(P, 0x200000),),
             content=(kept(P - PAGE), zeros(P, 2 * MIB), kept(P + 2 * MIB)),
         ),
+        old=SAME,
     ),
     Case(
         number="16",
@@ -90,6 +93,7 @@ GOOD = [
             ),
             content=(zeros(P, 0x2000), kept(P + 0x2000, 0x1E000), zeros(P + 0x20000, 0x10000)),
         ),
+        old=SAME,
     ),
     Case(
         number="17",
@@ -109,6 +113,7 @@ GOOD = [
             ),
             content=(zeros(P, 3 * PAGE), kept(P + 3 * PAGE)),
         ),
+        old=SAME,
     ),
     Case(
         number="18",
@@ -143,6 +148,7 @@ GOOD = [
             trace=(discard(P), discard(P + PAGE), discard(P + 2 * PAGE)),
             content=(zeros(P, 3 * PAGE),),
         ),
+        old=SAME,
     ),
     Case(
         number="20",
@@ -153,12 +159,14 @@ GOOD = [
             ("kick", REPORT_QUEUE),
         ],
         expects=ok(0, trace=(discard(P + PAGE),), content=(kept(P), zeros(P + PAGE))),
+        old=SAME,
     ),
     Case(
         number="21",
         says="An element of which the device may write nothing comes back",
         steps=[START, fill(P), ("element", REPORT_QUEUE, [(P, PAGE, 0)]), ("kick", REPORT_QUEUE)],
         expects=ok(0, content=(kept(P),)),
+        old=SAME,
     ),
     Case(
         number="22",
@@ -173,6 +181,7 @@ GOOD = [
             *(start(REPORT_QUEUE, features=STATS | MODERN), fill(P), *report((P, PAGE))),
         ],
         expects=ok(0, trace=(discard(P),), content=(zeros(P),)),
+        old=SAME,
     ),
     Case(
         number="23",
@@ -195,6 +204,7 @@ GOOD = [
         expects=ok(
             0, 1, trace=(discard(P),), content=(zeros(P),), answers=(bytes.fromhex("00cafe00"),)
         ),
+        old=SAME,
     ),
     Case(
         number="25",
@@ -206,6 +216,7 @@ GOOD = [
             *(START, fill(0), *report((0, PAGE), (VGA, PAGE))),
         ],
         expects=ok(0, trace=(discard(0), bad_address(VGA)), content=(zeros(0),)),
+        old=SAME,
     ),
     Case(
         number="26",
@@ -231,6 +242,7 @@ GOOD = [
             trace=(discard(0x7F0000, 0x10000, "m0"), discard(0, 0x10000, "m1")),
             content=(zeros(P - 64 * KIB, 128 * KIB),),
         ),
+        old=SAME,
     ),
     Case(
         number="28",
@@ -242,6 +254,7 @@ GOOD = [
             trace=(discard(0, PAGE, "d0"),),
             content=(zeros(FOUR_GIB), kept(FOUR_GIB + PAGE)),
         ),
+        old=SAME,
     ),
     Case(
         number="29",
@@ -276,12 +289,14 @@ FILTERED = [
         says="A page that begins in the middle of one is not discarded",
         steps=[START, fill(P, 2 * PAGE), *report((P + 0x800, PAGE))],
         expects=ok(0, content=(kept(P, 2 * PAGE),)),
+        old=SAME,
     ),
     Case(
         number="31",
         says="Half a page is not discarded",
         steps=[START, fill(P), *report((P, 2048))],
         expects=ok(0, content=(kept(P),)),
+        old=SAME,
     ),
     Case(
         number="32",
@@ -295,6 +310,7 @@ FILTERED = [
             trace=(discard(P + PAGE), discard(P + 3 * PAGE)),
             content=(kept(P), zeros(P + PAGE), kept(P + 2 * PAGE), zeros(P + 3 * PAGE)),
         ),
+        old=SAME,
     ),
     Case(
         number="33",
@@ -310,6 +326,7 @@ FILTERED = [
             trace=(in_huge_pages(P, 0x200000), in_huge_pages(P + 4 * MIB, 0x400000)),
             content=(zeros(P, 2 * MIB), kept(P + 2 * MIB, 2 * MIB), zeros(P + 4 * MIB, 4 * MIB)),
         ),
+        old=SAME,
     ),
     Case(
         number="34",
@@ -329,6 +346,7 @@ FILTERED = [
             trace=(discard(P), bad_address(HOLE), discard(P + PAGE)),
             content=(zeros(P, 2 * PAGE),),
         ),
+        old=SAME,
     ),
     Case(
         number="36",
@@ -355,6 +373,7 @@ FILTERED = [
             trace=(discard(END - PAGE), bad_address(END)),
             content=(kept(END - 2 * PAGE), zeros(END - PAGE)),
         ),
+        old=SAME,
     ),
     Case(
         number="38",
