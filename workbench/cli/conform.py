@@ -29,6 +29,7 @@ app = command_app()
 DEFAULT_COUNT: Final = 20_000
 WORKERS_MAX: Final = 256
 """Each has a QEMU of its own, of some 100 MiB."""
+_ABOUT_WORKERS: Final = "Processes; one a processor without."
 _DIFFERS: Final = 5
 """Exit code: something is not as it was, as for a regression."""
 _STEPS_SHOWN: Final = 40
@@ -56,10 +57,7 @@ def conform(
         Path, typer.Option(metavar="DIR", help="Where programs that differ are kept.")
     ] = Path("conform-corpus"),
     workers: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", min=1, max=WORKERS_MAX, help="Processes; one a processor without."
-        ),
+        int | None, typer.Option(metavar="N", min=1, max=WORKERS_MAX, help=_ABOUT_WORKERS)
     ] = None,
     require_coverage: Annotated[
         bool, typer.Option("--require-coverage", help="Fail where a rule was not exercised.")
