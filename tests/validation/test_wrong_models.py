@@ -13,7 +13,7 @@ from workbench.validation.plan import make_plan
 pytestmark = pytest.mark.qemu
 
 PROGRAMS_MAX = 5000
-"""A difference must show within so many programs."""
+"""A difference must show within so many programs, of all kinds, mixed as they are in any run."""
 
 SEED = "wrong"
 
@@ -24,16 +24,23 @@ def _huge_pages():
         yield
 
 
-def first_finding(kind_names):
-    """Run programs of these kinds until one differs; also say how many it took."""
-    plan = make_plan(SEED, PROGRAMS_MAX, [KINDS[name] for name in kind_names])
-    count = 0
-    for job in plan:
-        result = run_job(job, "qemu-system-x86_64", explain=False)
-        count += result.program_count
-        if result.finding is not None:
-            return result.finding, count
-    return None, count
+def plan_of_a_run():
+    """Plan a run; each kind may come to one program more than its share."""
+    plan = make_plan(SEED, PROGRAMS_MAX - len(KINDS), list(KINDS.values()))
+    assert sum(job.program_count for job in plan) <= PROGRAMS_MAX
+    return plan
+
+
+def first_finding(likely):
+    """Run programs until one differs, those of the likely kinds first.
+
+    What a program is does not depend on when it runs, so that this only saves time.
+    """
+    for job in sorted(plan_of_a_run(), key=lambda job: job.kind_name not in likely):
+        finding = run_job(job, "qemu-system-x86_64", explain=False).finding
+        if finding is not None:
+            return finding
+    return None
 
 
 def test_there_are_at_least_twelve():
@@ -45,10 +52,7 @@ def test_a_wrong_model_is_found_out(name, monkeypatch):
     make_wrong, kind_names = WRONG[name]
     make_wrong(monkeypatch)
 
-    finding, count = first_finding(kind_names)
-
-    assert finding is not None
-    assert count <= PROGRAMS_MAX
+    assert first_finding(kind_names) is not None
 
 
 @pytest.mark.parametrize(
@@ -56,7 +60,7 @@ def test_a_wrong_model_is_found_out(name, monkeypatch):
 )
 def test_the_right_model_is_not(kind_name):
     """Otherwise the above would prove nothing."""
-    plan = make_plan(SEED, 200, [KINDS[kind_name]])
+    jobs = [job for job in plan_of_a_run() if job.kind_name == kind_name]
 
-    findings = [run_job(job, "qemu-system-x86_64", explain=False).finding for job in plan]
+    findings = [run_job(job, "qemu-system-x86_64", explain=False).finding for job in jobs]
     assert [finding for finding in findings if finding is not None] == []

@@ -361,7 +361,7 @@ WRONG = {
         (statistics_are_returned_at_once, ("statistics",)),
         (partial_huge_pages_are_remembered, ("huge pages",)),
         (punching_is_enough, ("locked memory",)),
-        (rings_stay_mapped, ("transport",)),
+        (rings_stay_mapped, ("access platform", "transport")),
         (legacy_errors_show, ("malformed descriptors",)),
         (packed_ring_never_wraps, ("packed rings",)),
         (odd_queue_sizes_are_refused, ("queue sizes",)),

@@ -237,6 +237,7 @@ KINDS = (
         setup=reporting_setup,
         program=_poison,
         weight=20,
+        machine_programs=50,
     ),
     Kind(
         name="config space",
@@ -258,7 +259,14 @@ KINDS = (
         program=_platform,
         weight=3,
     ),
-    Kind(name="inflate", about="inflate and deflate", setup=any_setup, program=_inflate, weight=20),
+    Kind(
+        name="inflate",
+        about="inflate and deflate",
+        setup=any_setup,
+        program=_inflate,
+        weight=20,
+        machine_programs=50,
+    ),
     Kind(name="statistics", about="the statistics queue", setup=any_setup, program=_statistics),
     Kind(
         name="polling",

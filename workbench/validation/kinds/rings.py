@@ -8,7 +8,7 @@ from workbench.model.balloon import pci
 from workbench.model.balloon.offer import EVENT_IDX, NOTIFY_ON_EMPTY, Properties
 from workbench.model.balloon.split_ring import F_INDIRECT, F_NEXT, F_WRITE
 from workbench.units import PAGE_BYTES
-from workbench.validation.driver import STOP
+from workbench.validation.driver import STOP, Ring
 from workbench.validation.kinds.kind import SMALL, Kind
 from workbench.validation.kinds.parts import (
     FIRMWARE,
@@ -135,6 +135,8 @@ def _bounds(random: Random, scene: Scene) -> list[Step]:
 
 
 def _interrupts(random: Random, scene: Scene) -> list[Step]:
+    if random.random() < 0.25:
+        return _lost_event(random, scene)
     queue = scene.report
     legacy = random.random() < 0.4
     if legacy:
@@ -158,6 +160,26 @@ def _interrupts(random: Random, scene: Scene) -> list[Step]:
         ]
         steps += [("kick", queue, 2), ("observe",)]
     return steps
+
+
+def _lost_event(random: Random, scene: Scene) -> list[Step]:
+    """Report the page of used_event in one of three elements of a kick: it is 0 from then on.
+
+    Only so can be seen that each element is followed by a decision of its own.
+    """
+    queue = scene.report
+    size = random.randrange(228, 256)  # With so many places used_event lies alone with heads.
+    page = Ring(queue, size, packed=False).used - PAGE_BYTES
+    ranges = [random_range(random, scene) for _ in range(3)]
+    ranges[random.randrange(3)] = (page, PAGE_BYTES, 1)
+    return [
+        ("start", random_features(random, scene) | 1 << EVENT_IDX, [(queue, size)]),
+        ("element", queue, [random_range(random, scene)], 0),
+        *(("kick", queue), ("observe",)),
+        ("used_event", queue, random.randrange(1, 4)),
+        *(("element", queue, [each], 0) for each in ranges),
+        *(("kick", queue), ("observe",)),
+    ]
 
 
 def _packed_setup(random: Random) -> Setup:
