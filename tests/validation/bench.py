@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 import pytest
 
 from tests.validation.cases import PLAIN, Expected
+from tests.validation.large_machine import LargeSession, is_large, large_model
 from tests.validation.moves import MOVES
 from workbench.errors import HostError
 from workbench.model.balloon import pci
@@ -58,6 +59,8 @@ class Bench:
         """The migration, snapshot or stream that is held."""
         self.held_pages = 0
         """How many pages the held migration had to send when it began."""
+        self.clock_s = 0.0
+        """When somebody last began to take the time."""
 
     def __enter__(self) -> Self:
         """Nothing is started yet."""
@@ -88,11 +91,13 @@ class Bench:
             setup = replace(setup, machine_type=OLD_MACHINE_TYPE)
         self.setup = setup
         self.has_ballast = False
+        make_model = large_model if is_large(setup) else model_machine
         if self.folder is None:
-            self.model = model_machine(setup, level=self.level)
+            self.model = make_model(setup, level=self.level)
         else:
             self._borrow(setup)
-            self.session = Session(setup, qemu=QEMU, folder=self.folder)
+            kind = LargeSession if is_large(setup) else Session
+            self.session = kind(setup, qemu=QEMU, folder=self.folder, make_model=make_model)
             self.model = self.session.model
             self.names = self.session.block_names
         self.driver = Driver(self.model.device.offer)

@@ -6,6 +6,7 @@ where it asks something, else of none.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from tests.validation.cases import STATS_QUEUE
@@ -20,6 +21,10 @@ from workbench.validation.wire import MachineDiedError
 if TYPE_CHECKING:
     from tests.validation.bench import Bench
     from workbench.validation.setup import Setup
+
+HELD_BACK_S = 1.5
+"""QEMU's monitor holds an event back for a second (monitor/monitor.c, monitor_qapi_event_conf)."""
+POLL_S = 0.001
 
 # --- machines
 
@@ -64,18 +69,23 @@ def query_balloon(bench: Bench) -> list[Any]:
     return [bench.agree(actual, lambda real: tell(real, "query-balloon")["actual"])]
 
 
-def balloon_changes(bench: Bench, count: int) -> list[Any]:
+def balloon_changes(bench: Bench, count: int, to_the_end: int = 0) -> list[Any]:
     """Wait for BALLOON_CHANGE events, `count` of them.  Answers with all that there are.
 
-    The monitor lets one through a second: of several at once the first, and later the last.
+    The monitor lets one through a second: of several at once the first, and later the last.  With
+    `to_the_end`, wait for as long as it may hold back one more.
     """
     changes, bench.model.balloon.balloon_changes[:] = list(bench.model.balloon.balloon_changes), []
 
     def wait(real: RealMachine) -> list[int]:
         name = "BALLOON_CHANGE"
         events = [real.wait_for_event(name) for _ in range(count)]
-        events += [event for event in real.take_events() if event["event"] == name]
-        return [event["data"]["actual"] for event in events]
+        deadline = time.monotonic() + (HELD_BACK_S if to_the_end else 0)
+        while True:
+            events += [event for event in real.take_events() if event["event"] == name]
+            if len(events) > count or time.monotonic() >= deadline:
+                return [event["data"]["actual"] for event in events]
+            time.sleep(POLL_S)
 
     return [bench.agree(changes[:1] + changes[1:][-1:], wait)]
 
@@ -96,12 +106,22 @@ def polling_interval(bench: Bench, value: int) -> list[Any]:
     return [answer]
 
 
+def clock(bench: Bench) -> list[Any]:
+    """Begin to take the time."""
+    bench.clock_s = time.monotonic()
+    return []
+
+
 def polling_time(bench: Bench) -> list[Any]:
-    """Let the time pass until statistics are asked for again."""
+    """Wait until statistics are asked for again.  Answers how many seconds after `clock`.
+
+    QEMU's timer is set from a clock of whole milliseconds, and so may be early by one.
+    """
     model = bench.model.balloon
     model.statistics.poll(model, model.queue_of(Queue.STATS))
     bench.settle(STATS_QUEUE)
-    return []
+    passed_s = time.monotonic() - bench.clock_s
+    return [bench.agree(model.statistics.poll_interval_s, lambda _: int(passed_s + 0.001))]
 
 
 def guest_statistics(bench: Bench) -> list[Any]:
@@ -155,6 +175,7 @@ MOVES = {
         query_balloon,
         balloon_changes,
         polling_interval,
+        clock,
         polling_time,
         guest_statistics,
         stop,

@@ -4,6 +4,7 @@ import pytest
 
 from tests.validation import (
     cases_config,
+    cases_filtered,
     cases_hinting,
     cases_operator,
     cases_pages,
@@ -17,6 +18,7 @@ from workbench.model.balloon.level import Level
 TABLES = (
     cases_config,
     cases_reporting,
+    cases_filtered,
     cases_rings,
     cases_poison,
     cases_pages,
