@@ -7,9 +7,12 @@ and when the driver is ready, and resets.  Reads of the config space leave no ev
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from unittest.mock import patch
+
+import numpy as np
 
 from workbench.model import Outcome
 from workbench.model.balloon import reporting
@@ -17,16 +20,30 @@ from workbench.model.balloon import rules as rule
 from workbench.model.balloon.discard import discard_range
 from workbench.model.balloon.offer import Queue
 from workbench.model.balloon.virtio import S_DRIVER_OK
-from workbench.schema import NO_BLOCK, NO_ELEMENT
+from workbench.schema import NO_BLOCK, NO_ELEMENT, FaultFlag
+from workbench.units import PAGE_BYTES
+from workbench.validation.driver import RINGS, STOP
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from tests.model.balloon.guest import Guest
     from tests.strategies import Row
     from workbench.model.balloon.element import Element, Piece
+    from workbench.model.balloon.memory import RamBlock
 
 BLOCKS = ("low", "next", "huge")
 REFUSED = -22
 """What the host answers where memory is locked."""
+
+OF_ELEMENT = {
+    rule.REPORT_INHIBITED: Outcome.SKIPPED_INHIBITED,
+    rule.REPORT_POISONED: Outcome.SKIPPED_POISONED,
+}
+"""By the rule that kept a whole element from being looked at: what becomes of its ranges."""
+
+INHIBITORS = ("discard_disabled", "incoming_postcopy", "background_snapshot")
+"""What forbids discards, as attributes of the balloon."""
 
 
 class Recorded(NamedTuple):
@@ -38,6 +55,34 @@ class Recorded(NamedTuple):
     """What became of a reported range; `no_outcome` for other events."""
     features: int
     poison_val: int
+    gone: bytes = b""
+    """Which pages the guest has lost, after the last event of a step that may discard."""
+
+
+def fill_memory(guest: Guest) -> None:
+    """Let the guest have written to every page: to the first byte of it."""
+    for block in guest.memory.blocks:
+        write_pages(block, 0, block.length_bytes)
+
+
+def write_pages(block: RamBlock, first: int, stop: int) -> None:
+    """Write the first byte of pages."""
+    block.content[first:stop:PAGE_BYTES] = b"\xab" * ((stop - first) // PAGE_BYTES)
+
+
+def gone_pages(guest: Guest) -> dict[str, npt.NDArray[np.bool_]]:
+    """Say of each page whether its first byte is zero; of the driver's own, that it is not."""
+    blocks = {block.name: block for block in guest.memory.blocks}
+    gone = {
+        name: np.frombuffer(blocks[name].content, np.uint8)[::PAGE_BYTES] == 0 for name in BLOCKS
+    }
+    gone["low"][RINGS // PAGE_BYTES : STOP // PAGE_BYTES] = False
+    return gone
+
+
+def as_bytes(gone: dict[str, npt.NDArray[np.bool_]]) -> bytes:
+    """Turn what `gone_pages` gives into what can be compared at once."""
+    return np.packbits(np.concatenate([gone[name] for name in BLOCKS])).tobytes()
 
 
 class Recorder:
@@ -48,7 +93,7 @@ class Recorder:
         self.events: list[Recorded] = []
         self._element = 0
         self._discards: list[tuple[tuple[Any, ...], bool]] = []
-        self._before: dict[str, int] = {}
+        self._tally: Counter[str] = Counter()
         self._bad_addresses = 0
         self._patches = ExitStack()
 
@@ -72,10 +117,27 @@ class Recorder:
     def __exit__(self, *exception: object) -> None:
         self._patches.close()
 
-    def inhibit(self, *, forbidden: bool) -> None:
-        """Forbid discards, or allow them."""
-        self.guest.balloon.discard_disabled = int(forbidden)
-        self._note(("inhibit", NO_BLOCK, 0, 0, int(forbidden), NO_ELEMENT, 0))
+    def inhibit(self, cause: str, *, forbidden: bool) -> None:
+        """Forbid discards for one of the `INHIBITORS`, or not any longer."""
+        balloon = self.guest.balloon
+        setattr(balloon, cause, type(getattr(balloon, cause))(forbidden))
+        inhibited = any(getattr(balloon, name) for name in INHIBITORS)
+        self._note(("inhibit", NO_BLOCK, 0, 0, int(inhibited), NO_ELEMENT, 0))
+
+    def touch(self, address: int) -> None:
+        """Let the guest write to a page, for which the host may have to find memory."""
+        place = self.guest.memory.find(address)
+        assert place is not None
+        block = place.region.block
+        first = place.offset_bytes // block.page_bytes * block.page_bytes
+        write_pages(block, first, first + block.page_bytes)
+        number, flags = BLOCKS.index(block.name), int(FaultFlag.WRITE)
+        self._note(("fault", number, place.offset_bytes, block.page_bytes, flags, NO_ELEMENT, 0))
+
+    def look(self) -> None:
+        """Note which pages are gone after the latest event."""
+        if self.events and self.events[-1].row is not None:
+            self.events[-1] = self.events[-1]._replace(gone=as_bytes(gone_pages(self.guest)))
 
     # --- the probes
 
@@ -83,7 +145,7 @@ class Recorder:
         element = self.original["pop"](queue)
         if element is not None and queue.kind is Queue.REPORT:
             self._discards.clear()
-            self._before = dict(self.guest.device.tally)
+            self._tally = Counter(self.guest.device.tally)
             self._bad_addresses = len(self.guest.traced("bad_addr"))
         return element
 
@@ -93,41 +155,46 @@ class Recorder:
         return discarded
 
     def _push(self, queue: Any, element: Element, length: int) -> None:
-        """The device has decided about an element: each range of it becomes an event."""
+        """The device has decided about an element: each range of it becomes an event.
+
+        Why it did so must be said by the device itself, in its trace or as the rule that it has
+        counted: nothing may happen to a range without a reason, and no reason may be left over.
+        """
         if queue.kind is Queue.REPORT:
             self._element += 1
             bad = [address for (address,) in self.guest.traced("bad_addr")[self._bad_addresses :]]
+            reasons = Counter(self.guest.device.tally) - self._tally
+            of_all = [outcome for name, outcome in OF_ELEMENT.items() if reasons.pop(name, 0)]
+            assert len(of_all) <= 1
             for piece in element.in_pieces:
-                self._range(piece, bad)
+                self._range(piece, of_all[0] if of_all else self._outcome(piece, bad, reasons))
             assert (bad, self._discards) == ([], [])
+            left = {name for name in reasons if name.startswith("report.unaligned")}
+            assert not left
         self.original["push"](queue, element, length)
 
-    def _range(self, piece: Piece, bad: list[int]) -> None:
-        outcome, status = self._skipped(), 0
+    def _outcome(self, piece: Piece, bad: list[int], reasons: Counter[str]) -> Outcome:
+        """Find what became of a range of an element that was looked at."""
         place = (piece.block, piece.offset_bytes, piece.length_bytes)
         if self._discards and self._discards[0][0] == place:
             _, discarded = self._discards.pop(0)
-            outcome = Outcome.DISCARDED if discarded else Outcome.DISCARD_FAILED
-            status = 0 if discarded else REFUSED
-        elif piece.block is None and bad:
+            return Outcome.DISCARDED if discarded else Outcome.DISCARD_FAILED
+        if piece.block is None:
             assert bad.pop(0) == piece.address
-            outcome = Outcome.SKIPPED_BAD_ADDRESS
+            return Outcome.SKIPPED_BAD_ADDRESS
+        is_huge = piece.block.page_bytes > PAGE_BYTES
+        reason = rule.REPORT_UNALIGNED_HUGE if is_huge else rule.REPORT_UNALIGNED
+        assert reasons[reason], "skipped without any reason"
+        reasons -= Counter({reason: 1})
+        return Outcome.SKIPPED_UNALIGNED
+
+    def _range(self, piece: Piece, outcome: Outcome) -> None:
         number, offset = NO_BLOCK, piece.address - ((piece.address >> 63) << 64)
         if piece.block is not None:
             number, offset = BLOCKS.index(piece.block.name), piece.offset_bytes
+        status = REFUSED if outcome is Outcome.DISCARD_FAILED else 0
         row = ("report", number, offset, piece.length_bytes, 0, self._element, status)
         self._note(row, outcome.name.lower())
-
-    def _skipped(self) -> Outcome:
-        """Why a range of this element was skipped without a word."""
-        reasons = {
-            rule.REPORT_INHIBITED: Outcome.SKIPPED_INHIBITED,
-            rule.REPORT_POISONED: Outcome.SKIPPED_POISONED,
-        }
-        for name, outcome in reasons.items():
-            if self.guest.device.tally[name] > self._before.get(name, 0):
-                return outcome
-        return Outcome.SKIPPED_UNALIGNED
 
     def _write_config(self, offset: int, width: int, value: int) -> None:
         self.original["write_config"](offset, width, value)
