@@ -133,7 +133,7 @@ CASES = [
             Expected(answers=(statistics(tag1=21),), isr=1, returned={STATS_QUEUE: [(0, 0)]}),
             Expected(answers=(None,), isr=1, returned={STATS_QUEUE: [(0, 0), (1, 10)]}),
             Expected(returned={STATS_QUEUE: [(0, 0), (1, 10)]}),
-            Expected(answers=(None,), isr=1, returned={STATS_QUEUE: [(0, 0), (1, 10), (2, 50)]}),
+            Expected(answers=(1, None), isr=1, returned={STATS_QUEUE: [(0, 0), (1, 10), (2, 50)]}),
             Expected(answers=(statistics(),), returned={STATS_QUEUE: [(0, 0), (1, 10), (2, 50)]}),
         ),
     ),
