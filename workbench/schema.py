@@ -178,6 +178,23 @@ SAMPLES: Final = Table(
     ),
 )
 
+GUEST_SERIES: Final = Table(
+    name="guest_series",
+    meaning="Samples of a guest's free memory.  A file of its own, not a table of a trace.",
+    columns=(
+        Column("time_ns", "int64", "ns", "Of the sample; where it begins does not matter."),
+        Column("free_pages", "int64", "pages", "Free pages, whatever the size of their block."),
+        Column("free_huge_pages", "int64", "2 MiB", "What is free in blocks of 2 MiB or more."),
+        Column("total_bytes", "int64", "bytes", "All memory of the guest."),
+        Column(
+            "resident_bytes",
+            "int64",
+            "bytes",
+            "QEMU's resident set; -1 if it was not measured.  The yardstick: no model reads it.",
+        ),
+    ),
+)
+
 TABLES: Final[dict[str, Table]] = {
     table.name: table for table in (EVENTS, STATE, GUEST_SAMPLES, SAMPLES)
 }

@@ -1,15 +1,24 @@
 """Replay a trace under chosen settings, and say how right the model is and what it cannot answer.
 
-Takes a trace and settings, gives a `Replay` with lineage and the model's own error.
+Takes a trace and settings, gives a `Replay` with lineage and the model's own error; or samples of
+a guest's free memory, and gives a `SeriesPrediction`.
 """
 
 from workbench.model import Outcome, Surprise
 from workbench.replay.door import SKIPPED, Replay, captured_facts, identify, lineage, replay
+from workbench.replay.guest_series import (
+    LINUX_REPORTING,
+    Sampling,
+    SeriesPrediction,
+    predict_series,
+    reporting_of,
+)
 from workbench.replay.identify import Identifiable, UnanswerableError, judge
 from workbench.replay.ledger import Ledger
 from workbench.replay.settings import Device, Guest, Settings, read_settings
 
 __all__ = [
+    "LINUX_REPORTING",
     "SKIPPED",
     "Device",
     "Guest",
@@ -17,6 +26,8 @@ __all__ = [
     "Ledger",
     "Outcome",
     "Replay",
+    "Sampling",
+    "SeriesPrediction",
     "Settings",
     "Surprise",
     "UnanswerableError",
@@ -24,6 +35,8 @@ __all__ = [
     "identify",
     "judge",
     "lineage",
+    "predict_series",
     "read_settings",
     "replay",
+    "reporting_of",
 ]

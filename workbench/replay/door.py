@@ -233,6 +233,13 @@ def lineage(trace: Trace, settings: Settings) -> dict[str, Any]:
     return {
         "trace": trace.digest,
         "settings": settings.model_dump(),
+        **made_with(),
+    }
+
+
+def made_with() -> dict[str, Any]:
+    """Name the model and the versions that a result was made with."""
+    return {
         "model": model_digest(),
         "versions": {
             "workbench": workbench.__version__,

@@ -1,8 +1,15 @@
-"""The trace: a folder of checked columns and one manifest.
+"""The trace: a folder of checked columns and one manifest; and samples of a guest's free memory.
 
-Takes files, gives columns.  The format is written down in docs/trace-format.md.
+Takes files, gives columns.  The formats are written down in docs/trace-format.md and
+docs/guest-series.md.
 """
 
+from workbench.trace.guest_series import (
+    GuestSeries,
+    Reporting,
+    read_guest_series,
+    write_guest_series,
+)
 from workbench.trace.manifest import (
     BalloonProperties,
     GuestFacts,
@@ -18,12 +25,16 @@ from workbench.trace.writer import TraceWriter
 __all__ = [
     "BalloonProperties",
     "GuestFacts",
+    "GuestSeries",
     "HostFacts",
     "Manifest",
     "Probe",
     "RamBlock",
+    "Reporting",
     "Trace",
     "TraceWriter",
     "VirtualMachine",
+    "read_guest_series",
     "read_trace",
+    "write_guest_series",
 ]

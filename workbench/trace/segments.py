@@ -103,10 +103,10 @@ def read_table(folder: Path, table: Table) -> pa.Table:
         message = f"{folder}: table {table.name!r} is missing; copy the whole trace folder again"
         raise InputError(message)
     advice = "remove it to read the others" if len(paths) > 1 else "copy the trace again"
-    return pa.concat_tables([_read_segment(path, table, advice) for path in paths])
+    return pa.concat_tables([read_segment(path, table, advice) for path in paths])
 
 
-def _read_segment(path: Path, table: Table, advice: str) -> pa.Table:
+def read_segment(path: Path, table: Table, advice: str) -> pa.Table:
     """Read one file.  What Arrow objects to is damage, unless the system refused the reading."""
     schema = arrow_schema(table)
     _check_is_file(path)

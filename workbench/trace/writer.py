@@ -71,7 +71,7 @@ class TraceWriter:
             for column in table.columns
         ]
         segment = pa.Table.from_arrays([pa.array(a) for a in arrays], schema=arrow_schema(table))
-        _write_parquet(segment, self.path / table_name / segment_name(number, number))
+        write_parquet(segment, self.path / table_name / segment_name(number, number))
         self._next_segment[table_name] = number + 1
 
     def write_manifest(self, manifest: Manifest) -> None:
@@ -88,7 +88,7 @@ class TraceWriter:
             if len(old) > 1:
                 whole = read_table(folder, table).sort_by(_sort_keys(table))
                 joined = segment_name(0, self._next_segment[name] - 1)
-                _write_parquet(whole, folder / joined)
+                write_parquet(whole, folder / joined)
                 for path in old:
                     path.unlink()
         self.write_manifest(manifest)
@@ -99,7 +99,8 @@ def _sort_keys(table: Table) -> list[tuple[str, Literal["ascending", "descending
     return [(name, "ascending") for name in wanted if name in table.column_names]
 
 
-def _write_parquet(table: pa.Table, path: Path) -> None:
+def write_parquet(table: pa.Table, path: Path) -> None:
+    """Write one Parquet file, in one step: a reader sees the old file or the whole new one."""
     with _replacing(path) as temporary:
         pq.write_table(
             table,
