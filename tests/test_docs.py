@@ -65,7 +65,9 @@ def test_the_python_of_the_readme_runs(tmp_path):
 
 
 def test_every_option_the_readme_uses_exists(capsys):
-    commands = re.findall(r"^workbench (\w+(?: run)?)([^#\n]*)", read("README.md"), re.MULTILINE)
+    commands = re.findall(
+        r"^workbench (\w+(?: run| series)?)([^#\n]*)", read("README.md"), re.MULTILINE
+    )
     unknown = []
     for command, arguments in commands:
         app.run([*command.split(), "--help"])

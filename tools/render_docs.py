@@ -16,7 +16,15 @@ from workbench.cli.app import COMMANDS
 from workbench.measure import MEASURED_METRICS, METRICS
 from workbench.model.balloon.rules import RULES, UNPROVED
 from workbench.replay import replay
-from workbench.schema import KIND_MEANINGS, TABLES, FaultFlag, Feature, Kind, PageState
+from workbench.schema import (
+    GUEST_SERIES,
+    KIND_MEANINGS,
+    TABLES,
+    FaultFlag,
+    Feature,
+    Kind,
+    PageState,
+)
 from workbench.trace import manifest, read_trace
 
 if TYPE_CHECKING:
@@ -26,10 +34,17 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
     from workbench.measure import Metric
+    from workbench.schema import Table
 
 ROOT = Path(__file__).resolve().parent.parent
 
-PAGES = ("README.md", "docs/conformance.md", "docs/trace-format.md", "docs/metrics.md")
+PAGES = (
+    "README.md",
+    "docs/conformance.md",
+    "docs/guest-series.md",
+    "docs/trace-format.md",
+    "docs/metrics.md",
+)
 
 _BLOCK = re.compile(r"(<!-- ([a-z-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
@@ -48,7 +63,8 @@ def _tables() -> dict[str, str]:
         ),
         "metrics": _metrics(METRICS),
         "measured-metrics": _metrics(MEASURED_METRICS),
-        **{f"table-{name.replace('_', '-')}": _columns(name) for name in TABLES},
+        **{f"table-{name.replace('_', '-')}": _columns(table) for name, table in TABLES.items()},
+        "table-guest-series": _columns(GUEST_SERIES),
         "kinds": _table(
             ("kind", "code", "meaning"),
             [(f"`{kind.name.lower()}`", str(kind.value), KIND_MEANINGS[kind]) for kind in Kind],
@@ -103,8 +119,7 @@ def _model_error() -> str:
     return _table(header, rows)
 
 
-def _columns(table_name: str) -> str:
-    table = TABLES[table_name]
+def _columns(table: Table) -> str:
     rows = [
         (f"`{column.name}`", column.dtype, column.unit, column.meaning) for column in table.columns
     ]

@@ -146,5 +146,5 @@ def test_a_folder_of_something_else_is_not_replaced(trace_path, tmp_path, capsys
     (tmp_path / "thesis" / "chapter-1.txt").write_text("years of work")
 
     assert run(["replay", trace_path, "-o", str(tmp_path / "thesis")]) == 2
-    assert "is no result of a replay" in capsys.readouterr().err
+    assert "is no earlier result" in capsys.readouterr().err
     assert (tmp_path / "thesis" / "chapter-1.txt").read_text() == "years of work"

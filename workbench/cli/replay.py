@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,15 +17,13 @@ from workbench.cli.output import (
     print_text,
     working,
 )
-from workbench.errors import LostEventsError, UsageError
+from workbench.cli.result_folder import check_output, fresh_result
+from workbench.errors import LostEventsError
 
 if TYPE_CHECKING:
     from workbench.replay import Replay
 
 app = command_app()
-
-RESULT_NAME = "result.json"
-"""The file that marks a folder as a result, which may be replaced by the next one."""
 
 
 @app.command()
@@ -69,7 +66,7 @@ def replay(
         raise
     document = result_document(run)
     if output is not None:
-        write_result(run, document, output)
+        _write(run, document, output)
     if as_json:
         print_json(document)
     else:
@@ -99,38 +96,10 @@ def _print(run: Replay, document: dict[str, Any]) -> None:
     print_table(("metric", "value"), rows, right=("value",))
 
 
-def check_output(folder: Path) -> None:
-    """Refuse to replace anything but an earlier result.
-
-    Raises
-    ------
-    UsageError
-        There is something else at `folder`.
-    """
-    is_result = (folder / RESULT_NAME).is_file()
-    is_empty = folder.is_dir() and not any(folder.iterdir())
-    if folder.exists() and not is_result and not is_empty:
-        raise UsageError(f"{folder}: exists and is no result of a replay; name another folder")
-
-
-def write_result(run: Replay, document: dict[str, Any], folder: Path) -> None:
-    """Write a result's folder in one step: a reader sees all of it or nothing."""
-    import shutil
-    import tempfile
-
+def _write(run: Replay, document: dict[str, Any], folder: Path) -> None:
     from workbench import plot
     from workbench.measure import write_ledger
 
-    folder = folder.absolute()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as made:
-        fresh = Path(made) / "result"
-        fresh.mkdir()
-        text = json.dumps(document, sort_keys=True, indent=2, allow_nan=False)
-        (fresh / RESULT_NAME).write_text(f"{text}\n", encoding="utf-8")
+    with fresh_result(document, folder) as fresh:
         write_ledger(run, fresh / "ledger.parquet")
         plot.save(plot.resident_memory(run), fresh / "resident_memory.png")
-        if folder.exists():
-            # The old result goes to the temporary folder, and with it.
-            shutil.move(folder, Path(made) / "old")
-        fresh.rename(folder)

@@ -18,6 +18,7 @@ from workbench.measure.frames import (
     metric_table,
     report_outcomes,
 )
+from workbench.measure.guest_series import drains, series_document, series_error, series_frame
 from workbench.measure.measured import measured_metrics, measured_over_time
 from workbench.measure.metrics import metrics
 from workbench.measure.names import metric_text, quantity_text, readable
@@ -48,6 +49,7 @@ __all__ = [
     "add",
     "compare",
     "describe",
+    "drains",
     "find_on",
     "find_pair",
     "is_pair",
@@ -68,6 +70,9 @@ __all__ = [
     "report_outcomes",
     "result_document",
     "savings",
+    "series_document",
+    "series_error",
+    "series_frame",
     "thin",
     "write_ledger",
 ]

@@ -7,6 +7,14 @@ here opens a window or touches matplotlib's global state.
 
 from workbench.plot.chart import save
 from workbench.plot.counts import io_avoided, skip_reasons
+from workbench.plot.guest_series import guest_series
 from workbench.plot.memory import memory_reclaimed, resident_memory
 
-__all__ = ["io_avoided", "memory_reclaimed", "resident_memory", "save", "skip_reasons"]
+__all__ = [
+    "guest_series",
+    "io_avoided",
+    "memory_reclaimed",
+    "resident_memory",
+    "save",
+    "skip_reasons",
+]
