@@ -266,6 +266,30 @@ def statistics_are_returned_at_once(patch):
     patch.setattr(statistics.Statistics, "receive", receive)
 
 
+def the_timer_runs_on_while_the_machine_is_stopped(patch):
+    """Statistics are polled in real time."""
+    real = statistics.Statistics.run_timer
+
+    def run_timer(self, device, queue):
+        running, device.device.vm_running = device.device.vm_running, True
+        real(self, device, queue)
+        device.device.vm_running = running
+
+    patch.setattr(statistics.Statistics, "run_timer", run_timer)
+
+
+def any_new_interval_polls(patch):
+    """Whatever the interval was, a new one begins with a poll."""
+    real = statistics.Statistics.set_interval
+
+    def set_interval(self, device, queue, value):
+        if value > 0:
+            self.poll_interval_s = 0
+        return real(self, device, queue, value)
+
+    patch.setattr(statistics.Statistics, "set_interval", set_interval)
+
+
 def partial_huge_pages_are_remembered(patch):
     """Parts of a huge page add up over elements, as they did in 4.x."""
     kept = inflation.PartialPage()
@@ -359,6 +383,8 @@ WRONG = {
         (event_index_is_forgotten_by_nobody, ("interrupts",)),
         (writes_refresh_the_shadow, ("config space",)),
         (statistics_are_returned_at_once, ("statistics",)),
+        (the_timer_runs_on_while_the_machine_is_stopped, ("polling",)),
+        (any_new_interval_polls, ("polling",)),
         (partial_huge_pages_are_remembered, ("huge pages",)),
         (punching_is_enough, ("locked memory",)),
         (rings_stay_mapped, ("access platform", "transport")),

@@ -36,7 +36,7 @@ def query_balloon(session: Session) -> None:
 
 
 def polling_interval(session: Session, value: int) -> None:
-    """Set how often statistics are asked for; they are asked for at once when it starts."""
+    """Set how often statistics are asked for; a timer asks at once, if the machine runs."""
     model = session.model.balloon
     held = model.statistics.held is not None
     objection = model.statistics.set_interval(model, model.queue_of(Queue.STATS), value)
@@ -64,9 +64,14 @@ def stop(session: Session) -> None:
 def cont(session: Session) -> None:
     """Let the virtual machine go on."""
     session.real.qmp("cont")
-    session.model.device.set_running(running=True)
-    if Queue.HINT in session.model.device.offer.queues:
-        settle(session, session.model.device.offer.queues.index(Queue.HINT))
+    model = session.model
+    timer_is_due = model.balloon.statistics.is_due
+    model.device.set_running(running=True)
+    queues = model.device.offer.queues
+    if Queue.HINT in queues:
+        settle(session, queues.index(Queue.HINT))
+    if timer_is_due:
+        settle(session, queues.index(Queue.STATS))
 
 
 def system_reset(session: Session) -> None:

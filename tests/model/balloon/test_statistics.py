@@ -201,6 +201,64 @@ def test_an_interval_has_32_bits(value, objection):
     assert guest.balloon.statistics.poll_interval_s == (0 if objection else value)
 
 
+# --- the timer's clock, which stops with the machine
+
+
+def stopped_informant():
+    """A guest that is stopped, and whose statistics are held."""
+    guest = Informant()
+    guest.statistics((0, 1))
+    guest.device.set_running(running=False)
+    return guest
+
+
+def goes_on(guest):
+    """Say what came back when the machine went on, and before."""
+    before = guest.returned(Queue.STATS)
+    guest.device.set_running(running=True)
+    return before, guest.returned(Queue.STATS)
+
+
+@pytest.mark.parametrize(
+    ("intervals", "polls"),
+    [
+        ((5,), True),
+        ((5, 5), True),
+        ((5, 6), False),
+        ((5, 0), False),
+        ((5, 0, 6), True),
+        ((5, 6, 5), False),
+        ((5, -1), True),
+    ],
+)
+def test_a_poll_waits_for_the_machine_to_go_on(intervals, polls):
+    """Another interval than the one that began it puts it off, and none forgets it."""
+    guest = stopped_informant()
+    for value in intervals:
+        guest.set_interval(value)
+
+    assert goes_on(guest) == (0, int(polls))
+
+
+@pytest.mark.parametrize("has_element", [False, True])
+def test_a_kick_puts_a_poll_off(has_element):
+    guest = stopped_informant()
+    guest.set_interval(5)
+    if has_element:
+        guest.add(Queue.STATS, (PAGE, 10, 0))
+    guest.kick(Queue.STATS)
+
+    assert goes_on(guest) == (int(has_element), int(has_element))
+
+
+def test_what_the_driver_writes_does_not_wind_the_clock():
+    guest = stopped_informant()
+    guest.set_interval(5)
+    guest.do(("status", 0xF))
+
+    assert goes_on(guest) == (0, 1)
+
+
 # --- resets, and a machine that stops
 
 

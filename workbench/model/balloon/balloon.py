@@ -110,8 +110,9 @@ class Balloon:
             self.hinting.blocked = not device.vm_running
 
     def run_threads(self) -> None:
-        """Let the hint queue's worker go on; it starts after the status has changed."""
+        """Let the hint queue's worker and the timer go on, after the status has changed."""
         self.hinting.work(self)
+        self.statistics.run_timer(self, self.queue_of(Queue.STATS))
 
     def reset(self) -> None:
         """Reset: `actual`, num_pages, the command id and the statistics stay."""

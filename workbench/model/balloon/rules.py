@@ -111,6 +111,10 @@ STATS_POLLED: Final = "stats.polled"
 STATS_NOTHING_TO_RETURN: Final = "stats.nothing-to-return"
 STATS_INTERVAL_STARTS: Final = "stats.interval-starts"
 STATS_INTERVAL_REFUSED: Final = "stats.interval-refused"
+STATS_INTERVAL_SAME: Final = "stats.interval-same"
+STATS_INTERVAL_CHANGES: Final = "stats.interval-changes"
+STATS_CLOCK_STOPPED: Final = "stats.clock-stopped"
+STATS_PUT_OFF: Final = "stats.put-off"
 STATS_RESET: Final = "stats.reset"
 STATS_TAKEN_UP: Final = "stats.taken-up"
 QMP_BALLOON: Final = "qmp.balloon"
@@ -323,6 +327,13 @@ RULES: Final[dict[str, Rule]] = {
     ),
     STATS_INTERVAL_STARTS: Rule("5.5", "Switching polling on polls at once."),
     STATS_INTERVAL_REFUSED: Rule("5.5", "An interval below 0 or above 32 bits is refused."),
+    STATS_INTERVAL_SAME: Rule("5.5", "The same interval again changes nothing."),
+    STATS_INTERVAL_CHANGES: Rule(
+        "5.5",
+        "Another interval, or none, forgets a poll that was due.",
+    ),
+    STATS_CLOCK_STOPPED: Rule("5.5", "While the VM is stopped the timer waits."),
+    STATS_PUT_OFF: Rule("5.5", "A kick puts off a poll that was due, by a whole interval."),
     STATS_RESET: Rule("5.5", "A reset drops the held element and keeps the numbers."),
     STATS_TAKEN_UP: Rule("5.5", "An element that was in use when the VM stopped is taken again."),
     QMP_BALLOON: Rule("5.6", "`balloon` sets num_pages and announces it every time."),

@@ -2,6 +2,8 @@
 
 Source: QEMU 7.2 hw/virtio/virtio-balloon.c (virtio_balloon_receive_stats, balloon_stats_poll_cb,
 balloon_stats_set_poll_interval, balloon_stats_get_all).
+
+What is left out is real time: a timer that was set to go off in some seconds never does.
 """
 
 from __future__ import annotations
@@ -48,9 +50,15 @@ class Statistics:
         self.held_bytes = 0
         self.values = [UNSET] * len(NAMES)
         self.poll_interval_s = 0
+        self.is_due = False
+        """Whether the timer fires as soon as the virtual clock runs."""
 
     def receive(self, balloon: Balloon, queue: VirtQueue) -> None:
         """Take one element, and return the one that was kept before."""
+        if self.is_due:
+            # The timer is set anew, an element or not: it fires a whole interval from now.
+            balloon.tally[rule.STATS_PUT_OFF] += 1
+            self.is_due = False
         device = balloon.device
         element = device.pop(queue)
         if element is None:
@@ -95,12 +103,27 @@ class Statistics:
         if value > INTERVAL_MAX:
             balloon.tally[rule.STATS_INTERVAL_REFUSED] += 1
             return "timer value is too big"
-        starts = value > 0 and self.poll_interval_s == 0
-        self.poll_interval_s = value
+        if value == self.poll_interval_s:
+            balloon.tally[rule.STATS_INTERVAL_SAME] += 1
+            return None
+        starts = self.poll_interval_s == 0
+        if self.is_due:
+            balloon.tally[rule.STATS_INTERVAL_CHANGES] += 1
+        self.poll_interval_s, self.is_due = value, starts
         if starts:
             balloon.tally[rule.STATS_INTERVAL_STARTS] += 1
-            self.poll(balloon, queue)
+            self.run_timer(balloon, queue)
         return None
+
+    def run_timer(self, balloon: Balloon, queue: VirtQueue) -> None:
+        """Let the timer fire, if it is due and the virtual clock runs (cpus.c, pause_all_vcpus)."""
+        if not self.is_due:
+            return
+        if not balloon.device.vm_running:
+            balloon.tally[rule.STATS_CLOCK_STOPPED] += 1
+            return
+        self.is_due = False
+        self.poll(balloon, queue)
 
     def reset(self, balloon: Balloon, queue: VirtQueue) -> None:
         """Give the held element back to the ring, as if it had not been taken; keep the numbers."""

@@ -195,11 +195,21 @@ def _statistics(random: Random, scene: Scene) -> list[Step]:
 
 
 def _polling(random: Random, scene: Scene) -> list[Step]:
-    """The same, with an operator who polls; intervals are long enough never to end."""
+    """The same, with an operator who polls, and may stop the machine, whose timer then waits.
+
+    Intervals are long enough never to end.
+    """
     steps = _statistics(random, scene)
-    for _ in range(random.randrange(1, 4)):
-        value = random.choice((0, 1000, 1000, 2000, -1, (1 << 32) - 1, 1 << 32))
-        steps.insert(random.randrange(1, len(steps) + 1), ("polling_interval", value))
+    stopped = random.random() < 0.6
+    if stopped:
+        steps.insert(random.randrange(1, len(steps) + 1), ("stop",))
+    first = steps.index(("stop",)) if stopped else 1
+    for _ in range(random.randrange(1, 5)):
+        value = random.choice((0, 0, 1000, 1000, 2000, -1, (1 << 32) - 1, 1 << 32))
+        steps.insert(random.randrange(first, len(steps) + 1), ("polling_interval", value))
+    if stopped:
+        place = random.randrange(steps.index(("stop",)) + 1, len(steps) + 1)
+        steps.insert(place, ("cont",))
     return [*steps, ("guest_statistics",), ("observe",), ("polling_interval", 0)]
 
 
