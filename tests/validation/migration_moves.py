@@ -16,10 +16,10 @@ from workbench.model.balloon.hinting import HintStatus, Precopy
 from workbench.model.balloon.migration import load_state, save_state
 from workbench.model.balloon.offer import Queue
 from workbench.units import MIB, PAGE_BYTES
+from workbench.validation.device_section import with_hint_state
 from workbench.validation.model_machine import model_machine
 from workbench.validation.outgoing import BackgroundSnapshot, OutgoingMigration, attach_ballast
 from workbench.validation.real_machine import RealMachine
-from workbench.validation.stream_reader import with_hint_state
 from workbench.validation.streams import (
     IncomingStream,
     colo_stream,
@@ -96,7 +96,7 @@ def migration(bench: Bench) -> list[Any]:
     hinting = bench.model.balloon.hinting
     hinting.migrating = True
     hinting.hinted.clear()
-    bench.model.device.touched = []
+    bench.model.memory.dirty = set()
     _precopy(bench, *_BEGIN)
     return []
 
@@ -115,15 +115,16 @@ def finish(bench: Bench) -> list[Any]:
     """Let the migration go to its end.  Answers which of the hinted pages were sent after all."""
     hinting = bench.model.balloon.hinting
     hinted = sorted(PAGE_BYTES * page for _, page in _hinted_pages(bench))
-    touched = {address - address % PAGE_BYTES for address in bench.model.device.touched or []}
+    written = {page for _, page in bench.model.memory.dirty or ()}
 
     def let_finish(_: RealMachine) -> list[int]:
         assert bench.held.finish() == "completed"
         sent = bench.held.reader.pages()
         return [page for page in hinted if (bench.names["m0"], page) in sent]
 
-    answer = bench.agree([page for page in hinted if page in touched], let_finish)
+    answer = bench.agree([page for page in hinted if page in written], let_finish)
     bench.resources.close()
+    bench.model.memory.dirty = None
     bench.model.device.set_running(running=False)
     hinting.migrating = False
     _precopy(bench, *_END)
@@ -156,9 +157,9 @@ def migrated_with(bench: Bench, cmd_id: int) -> list[Any]:
     if bench.session is not None:
         with OutgoingMigration(bench.real, bench.folder) as outgoing:
             assert outgoing.finish() == "completed"
-            stream = bytes(outgoing.reader.content)
+            stream = with_hint_state(outgoing.reader, cmd_id, HintStatus.DONE)
         real = _waiting(bench)
-        load(real, bench.folder, with_hint_state(stream, cmd_id, HintStatus.DONE))
+        load(real, bench.folder, stream)
     _migrate_model(bench)
     state = dataclasses.replace(save_state(bench.model), hint=(cmd_id, HintStatus.DONE))
     _take_over(bench, state, real)

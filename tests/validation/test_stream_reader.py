@@ -10,7 +10,6 @@ from workbench.validation.stream_reader import (
     HEADER,
     ZERO_PAGE,
     StreamReader,
-    device_state,
     pages_sent,
 )
 
@@ -64,10 +63,3 @@ def test_a_stream_may_come_in_any_pieces():
 def test_another_stream_is_refused(stream, message):
     with pytest.raises(InputError, match=message):
         pages_sent(stream)
-
-
-def test_a_stream_without_a_balloon_has_no_state_of_one():
-    with pytest.raises(InputError, match="cut off"):
-        device_state(stream_of(SIZES)[:-1])
-    with pytest.raises(InputError, match="holds no state"):
-        device_state(stream_of(SIZES))

@@ -16,10 +16,11 @@ from tests.validation.balloon_driver import (
 )
 from workbench.errors import HostError, InputError
 from workbench.units import MIB, PAGE_BYTES
+from workbench.validation.device_section import read_fields, with_hint_state
 from workbench.validation.outgoing import OutgoingMigration
 from workbench.validation.real_machine import MODERN_ADDRESS, RealMachine
 from workbench.validation.setup import Setup
-from workbench.validation.stream_reader import HEADER, ZERO_PAGE, device_state, with_hint_state
+from workbench.validation.stream_reader import HEADER, ZERO_PAGE
 from workbench.validation.streams import (
     IncomingStream,
     colo_stream,
@@ -148,17 +149,18 @@ def saved(start, tmp_path):
     balloon.config(0)
     with OutgoingMigration(balloon.machine, tmp_path) as migration:
         migration.finish()
-    return bytes(migration.reader.content)
+    return migration.reader
 
 
 @qemu
 def test_a_stream_holds_the_state_of_the_balloon(saved):
-    state = device_state(saved)
+    state = read_fields(saved)
 
     assert (state["status"], state["features"]) == (0x0F, FEATURES & 0xFFFFFFFF)
+    assert (state["all features"], state["started"]) == (FEATURES, 1)
     assert (state["num_pages"], state["actual"], state["poison_val"]) == (2048, 77, 0xAABBCCDD)
     assert (state["cmd_id"], state["hint_status"]) == (FIRST_ID, 3)
-    assert state["shadow"] == struct.pack("<4I", 2048, 77, 0, 0xAABBCCDD)
+    assert state["config"] == struct.pack("<4I", 2048, 77, 0, 0xAABBCCDD)
     assert [size for size, _, _ in state["queues"]] == [32, 128, 128, 32, 32]
 
 
@@ -188,4 +190,4 @@ def test_without_hinting_there_is_no_id_to_change(start, tmp_path):
     with OutgoingMigration(start(), tmp_path) as migration:
         migration.finish()
     with pytest.raises(InputError, match="hinting was not negotiated"):
-        with_hint_state(bytes(migration.reader.content), 1, 1)
+        with_hint_state(migration.reader, 1, 1)

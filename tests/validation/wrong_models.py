@@ -5,6 +5,7 @@ Each entry changes the model as somebody might have written it who had not read 
 
 from __future__ import annotations
 
+from tests.validation.wrong_sources import WRONG_SOURCES
 from workbench.model.balloon import (
     balloon,
     discard,
@@ -393,5 +394,5 @@ WRONG = {
         (odd_queue_sizes_are_refused, ("queue sizes",)),
         (any_command_starts_hints, ("hints nobody asked for",)),
     )
-}
+} | WRONG_SOURCES
 """Each wrong model, and the kinds of program that must find it out."""

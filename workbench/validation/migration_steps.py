@@ -3,32 +3,33 @@
 A step for which another one must have prepared does nothing where that is missing: a program that
 is being shortened may have lost it.
 
-The model is told what a migration tells the device (QEMU 7.2 migration/ram.c and
-migration/migration.c): with a downtime limit of 0 there are two bitmap syncs, one when it begins
-and one when the guest was stopped for the end.
+What a migration that completes has sent is held against the model's (`sent.py`), whatever it was
+begun for.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from workbench.errors import HostError
 from workbench.model.balloon.hinting import HintStatus, Precopy
 from workbench.model.balloon.migration import load_state, save_state
 from workbench.model.balloon.offer import Queue
+from workbench.model.balloon.source import Sent, Source
 from workbench.units import MIB, PAGE_BYTES
 from workbench.validation.abilities import NotBuildableError
+from workbench.validation.device_section import with_hint_state
 from workbench.validation.host_steps import cont, settle
 from workbench.validation.outgoing import BackgroundSnapshot, OutgoingMigration, attach_ballast
 from workbench.validation.real_machine import RealMachine
+from workbench.validation.sent import compare_again, compare_device, compare_pages
 from workbench.validation.setup import Setup
-from workbench.validation.stream_reader import with_hint_state
 from workbench.validation.streams import (
     IncomingStream,
     colo_stream,
     load,
-    migrate,
     postcopy_advice,
     postcopy_discard,
     set_capability,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from workbench.model.balloon.machine import Machine
+    from workbench.model.balloon.migration import DeviceState
     from workbench.validation.session import Session
 
 _HOLD_BYTES: Final = 32 * MIB
@@ -81,6 +83,7 @@ def ballast(session: Session) -> None:
         ("snapshot", _SNAPSHOT_SLOT, _SNAPSHOT_BYTES),
     ):
         session.ballast[name] = attach_ballast(session.real, size, slot=slot)
+        session.model.device.map_all_rings()
 
 
 def snapshot_begin(session: Session) -> None:
@@ -88,23 +91,30 @@ def snapshot_begin(session: Session) -> None:
     hold_at = session.ballast.get("snapshot")
     if hold_at is None or session.resources:
         return
+    model = session.model
     session.resources["snapshot"] = BackgroundSnapshot(
         session.real, session.folder, hold_at=hold_at
     )
-    # The guest is stopped for a moment.
-    session.model.device.set_running(running=False)
-    session.model.device.set_running(running=True)
-    session.model.balloon.background_snapshot = True
+    # The guest is stopped for a moment, in which the snapshot is taken.
+    model.device.set_running(running=False)
+    contents = {block.name: block.content[:] for block in model.memory.blocks}
+    session.snapshot = save_state(model), contents
+    model.device.set_running(running=True)
+    model.balloon.background_snapshot = True
 
 
 def snapshot_end(session: Session) -> None:
     """Let it complete; QEMU stops the guest and lets it go on, and cleans up as after precopy."""
     snapshot = session.resources.pop("snapshot", None)
-    if snapshot is None:
+    if snapshot is None or session.snapshot is None:
         return
     snapshot.close()
-    session.model.balloon.background_snapshot = False
-    _tell(session, Precopy.CLEANUP)
+    balloon = session.model.balloon
+    balloon.background_snapshot = False
+    balloon.hinting.precopy(balloon, Precopy.CLEANUP)
+    state, contents = session.snapshot
+    compare_device(session, snapshot.reader, state)
+    compare_pages(session, snapshot.reader, Sent(set(), set(), {}), contents)
 
 
 def migration_begin(session: Session) -> None:
@@ -112,40 +122,68 @@ def migration_begin(session: Session) -> None:
     if not session.ballast or session.resources:
         return
     session.resources["migration"] = OutgoingMigration(session.real, session.folder)
-    hinting = session.model.balloon.hinting
-    hinting.migrating = True
-    hinting.hinted.clear()
-    session.model.device.touched = []
-    session.written = []
-    _tell(session, Precopy.BEFORE_BITMAP_SYNC, Precopy.AFTER_BITMAP_SYNC, Precopy.SETUP)
+    session.source = Source(session.model)
+
+
+def migration_send(session: Session) -> None:
+    """Let it send the guest's memory, and hold it behind that."""
+    migration: OutgoingMigration | None = session.resources.get("migration")
+    if migration is None or session.source is None or session.sent_count is not None:
+        return
+    migration.run_to(session.ballast["snapshot"])
+    session.sent_count = len(migration.reader.sent)
+    session.source.send_all()
 
 
 def migration_end(session: Session, how: str) -> None:
     """End it: it completes, is cancelled, or fails.  Then the guest goes on."""
     migration: OutgoingMigration | None = session.resources.pop("migration", None)
-    if migration is None:
+    source, sent_count = session.source, session.sent_count
+    session.source = session.sent_count = None
+    if migration is None or source is None:
         return
-    model = session.model
     if how == "complete":
-        found = migration.finish()
-        session.monitor_pairs.append(("migration", "completed", found))
-        was_running = model.device.vm_running
-        if was_running:
-            model.device.set_running(running=False)
-        _tell(session, Precopy.BEFORE_BITMAP_SYNC, Precopy.AFTER_BITMAP_SYNC, Precopy.COMPLETE)
+        _complete(session, migration, source, sent_count)
     elif how == "cancel":
         migration.cancel()
     else:
         migration.fail()
     migration.close()
-    _tell(session, Precopy.CLEANUP)
-    model.balloon.hinting.migrating = False
+    source.end()
     if how == "complete":
-        _compare_sent(session, migration)
         cont(session)
-    session.written = session.model.device.touched = None
-    if Queue.HINT in model.device.offer.queues:
-        settle(session, model.device.offer.queues.index(Queue.HINT))
+    queues = session.model.device.offer.queues
+    if Queue.HINT in queues:
+        settle(session, queues.index(Queue.HINT))
+
+
+def save(session: Session) -> None:
+    """Migrate to nowhere at once, and hold together what was sent; then the guest goes on."""
+    if session.resources:
+        return
+    with OutgoingMigration(session.real, session.folder, held=False) as migration:
+        source = Source(session.model)
+        _complete(session, migration, source, None)
+    source.end()
+    cont(session)
+
+
+def _complete(
+    session: Session, migration: OutgoingMigration, source: Source, sent_count: int | None
+) -> tuple[DeviceState, Sent]:
+    """Let a migration complete, and hold together what was sent."""
+    status = migration.finish()
+    session.monitor_pairs.append(("migration", "completed", status))
+    sent = source.complete()
+    state = save_state(session.model)
+    if status != "completed":
+        return state, sent
+    compare_device(session, migration.reader, state)
+    contents = {block.name: block.content for block in session.model.memory.blocks}
+    compare_pages(session, migration.reader, sent, contents)
+    if sent_count is not None:
+        compare_again(session, migration.reader.sent[sent_count:], sent)
+    return state, sent
 
 
 def write_cmd_id(session: Session, address: int, ahead: int) -> None:
@@ -165,26 +203,26 @@ def postcopy_capability(session: Session, on: int) -> None:
 
 def migrate_over(session: Session, properties: dict[str, Any]) -> None:
     """Migrate into a machine with these properties, and go on there; or stay, if it refuses."""
+    if session.resources:
+        return
     setup = Setup.from_json(
         session.setup.to_json() | {"properties": properties, "incoming": "deferred"}
     )
     destination = RealMachine(setup, qemu=session.qemu, folder=session.folder)
     # What it says when it starts is not about the device.
     destination.take_errors()
-    source = session.model
-    _tell(session, Precopy.BEFORE_BITMAP_SYNC, Precopy.AFTER_BITMAP_SYNC, Precopy.SETUP)
-    source.device.set_running(running=False)
-    _tell(session, Precopy.BEFORE_BITMAP_SYNC, Precopy.AFTER_BITMAP_SYNC, Precopy.COMPLETE)
-    model = session.make_model(setup, tally=source.device.tally)
-    _copy_memory(source, model)
-    problem = load_state(model, save_state(source))
+    with OutgoingMigration(session.real, session.folder, held=False) as migration:
+        source = Source(session.model)
+        state, sent = _complete(session, migration, source, None)
+    source.end()
+    model = _arrive(session, setup, sent)
+    problem = load_state(model, state)
     try:
-        migrate(session.real, destination, session.folder)
+        load(destination, session.folder, bytes(migration.reader.content))
         refused = False
     except HostError:
         refused = True
     session.monitor_pairs.append(("migration refused", problem is not None, refused))
-    _tell(session, Precopy.CLEANUP)
     if problem is None and not refused:
         model.device.set_running(running=True)
         difference = session.check()
@@ -193,9 +231,7 @@ def migrate_over(session: Session, properties: dict[str, Any]) -> None:
         session.replace(model, destination, setup)
     else:
         destination.close()
-        # It may have sent everything before it learnt that, and is stopped then.
-        session.real.qmp("cont")
-        source.device.set_running(running=True)
+        cont(session)
 
 
 def age_hints(session: Session, cmd_id: int, status: int) -> None:
@@ -203,47 +239,25 @@ def age_hints(session: Session, cmd_id: int, status: int) -> None:
 
     That is done by a migration stream in which they were changed on the way.
     """
-    with OutgoingMigration(session.real, session.folder) as migration:
-        migration.finish()
-    stream = with_hint_state(bytes(migration.reader.content), cmd_id, status)
+    with OutgoingMigration(session.real, session.folder, held=False) as migration:
+        state, sent = _complete(session, migration, Source(session.model), None)
+    stream = with_hint_state(migration.reader, cmd_id, status)
     setup = Setup.from_json(session.setup.to_json() | {"incoming": "deferred"})
     destination = RealMachine(setup, qemu=session.qemu, folder=session.folder)
     destination.take_errors()
     load(destination, session.folder, stream)
-    source = session.model
-    _tell(session, Precopy.BEFORE_BITMAP_SYNC, Precopy.AFTER_BITMAP_SYNC, Precopy.SETUP)
-    source.device.set_running(running=False)
-    _tell(session, Precopy.BEFORE_BITMAP_SYNC, Precopy.AFTER_BITMAP_SYNC, Precopy.COMPLETE)
-    model = session.make_model(setup, tally=source.device.tally)
-    _copy_memory(source, model)
-    load_state(model, save_state(source))
-    model.balloon.hinting.cmd_id = cmd_id
-    model.balloon.hinting.status = HintStatus(status)
+    model = _arrive(session, setup, sent)
+    load_state(model, replace(state, hint=(cmd_id, HintStatus(status))))
     model.device.set_running(running=True)
     session.replace(model, destination, setup)
 
 
-def _tell(session: Session, *events: Precopy) -> None:
-    balloon = session.model.balloon
-    for event in events:
-        balloon.hinting.precopy(balloon, event)
-
-
-def _copy_memory(source: Machine, destination: Machine) -> None:
-    for ours, theirs in zip(source.memory.blocks, destination.memory.blocks, strict=True):
-        theirs.content[:] = ours.content
-
-
-def _compare_sent(session: Session, migration: OutgoingMigration) -> None:
-    """Hold together which pages of the guest were sent: all but those that were hinted."""
-    for block in session.model.memory.blocks:
-        name = session.block_names[block.name]
-        sent = {page.offset_bytes for page in migration.reader.sent if page.block == name}
-        spared = session.spared_pages(block)
-        pages = range(0, block.length_bytes, PAGE_BYTES)
-        missing = [hex(page) for page in pages if page not in sent]
-        expected = [hex(page) for page in pages if page in spared]
-        session.monitor_pairs.append((f"pages of {block.name} not sent", expected, missing))
+def _arrive(session: Session, setup: Setup, sent: Sent) -> Machine:
+    """Make the model of a destination, with the memory that was sent to it."""
+    model = session.make_model(setup, tally=session.model.device.tally)
+    for ours, theirs in zip(session.model.memory.blocks, model.memory.blocks, strict=True):
+        theirs.content[:] = sent.copy_of(ours)
+    return model
 
 
 MIGRATION_STEPS: Final[dict[str, Callable[..., None]]] = {
@@ -254,7 +268,9 @@ MIGRATION_STEPS: Final[dict[str, Callable[..., None]]] = {
     "snapshot_begin": snapshot_begin,
     "snapshot_end": snapshot_end,
     "migration_begin": migration_begin,
+    "migration_send": migration_send,
     "migration_end": migration_end,
+    "save": save,
     "write_cmd_id": write_cmd_id,
     "postcopy_capability": postcopy_capability,
     "migrate_over": migrate_over,

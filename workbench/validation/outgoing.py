@@ -223,14 +223,14 @@ class OutgoingMigration:
     was negotiated.  Held, it still sends a page in 100 ms; hints are taken all the time.
     """
 
-    def __init__(self, machine: Machine, folder: Path) -> None:
-        """Begin, and wait until the first round is under way."""
+    def __init__(self, machine: Machine, folder: Path, *, held: bool = True) -> None:
+        """Begin, and wait until the first round is under way; or let it go on, if not `held`."""
         self._machine = machine
         self._stretch: Stretch | None = None
         self._is_there = threading.Event()
         self._may_go_on = threading.Event()
         self._may_go_on.set()
-        set_pace(machine, HELD_BYTES_PER_SECOND)
+        set_pace(machine, HELD_BYTES_PER_SECOND if held else UNLIMITED_BYTES_PER_SECOND)
         self._receiver = _Receiver(machine, folder)
         self.reader = self._receiver.reader
         """What was sent."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from workbench.errors import HostError
 from workbench.model.balloon import split_ring
 from workbench.model.balloon.discard import FAILED
 from workbench.model.balloon.offer import Queue
-from workbench.units import PAGE_BYTES
 from workbench.validation.difference import (
     Difference,
     differing_answer,
@@ -25,11 +25,11 @@ from workbench.validation.real_machine import RealMachine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from workbench.model.balloon.machine import Access, Machine
-    from workbench.model.balloon.memory import RamBlock
+    from workbench.model.balloon.migration import DeviceState
     from workbench.model.balloon.rules import Tally
+    from workbench.model.balloon.source import Source
     from workbench.validation.driver import Step
     from workbench.validation.outgoing import Stretch
     from workbench.validation.setup import Setup
@@ -86,8 +86,12 @@ class Session:
         """What a host step holds open until another one closes it."""
         self.ballast: dict[str, Stretch] = {}
         """Memory that migrations are held at."""
-        self.written: list[tuple[int, int]] | None = None
-        """Addresses and lengths written since a migration began."""
+        self.source: Source | None = None
+        """The model of the migration that is under way."""
+        self.sent_count: int | None = None
+        """How many pages it had sent when all of the guest's memory was, if it was."""
+        self.snapshot: tuple[DeviceState, dict[str, bytearray]] | None = None
+        """What a background snapshot that is under way has to send."""
         self.block_names: dict[str, str] = {}
         """QEMU's names of the model's blocks."""
         self.adopt_memory()
@@ -118,27 +122,6 @@ class Session:
         self.events.clear()
         self.ballast.clear()
         self.block_names = self._names()
-
-    def spared_pages(self, block: RamBlock) -> set[int]:
-        """Offsets of the pages that a migration need not send: hinted, and not written since.
-
-        A page that an unaligned range begins in counts as written when the range is returned
-        (QEMU 7.2 softmmu/physmem.c, address_space_unmap).
-        """
-        hinting = self.model.balloon.hinting
-        spared = {
-            PAGE_BYTES * page
-            for name, first, pages in hinting.hinted
-            if name == block.name
-            for page in range(first, first + pages)
-        }
-        written = [*(self.written or []), *((at, 1) for at in self.model.device.touched or [])]
-        for address, length in written:
-            for at in range(address - address % PAGE_BYTES, address + length, PAGE_BYTES):
-                place = self.model.memory.find(at)
-                if place is not None and place.region.block is block:
-                    spared.discard(place.offset_bytes)
-        return spared
 
     def run(self, steps: Sequence[Step]) -> Difference | None:
         """Do the steps on both, as many at a time as can be sent at once."""
@@ -224,8 +207,6 @@ class Session:
         if not pending:
             return None
         accesses = [access for _, part in pending for access in part]
-        if self.written is not None:
-            self.written += [_extent(access) for access in accesses if _writes(access)]
         expected = self.model.execute(accesses)
         found = self.real.execute(accesses)
         if expected == found:
@@ -244,9 +225,10 @@ class Session:
     def _said(self) -> list[str]:
         """Read what QEMU said, without who said it, and cut to what the model knows of it."""
         said = []
+        # While QEMU obeys its control socket, it does not name itself.
+        name = f"{Path(self.qemu).name}: "
         for line in self.real.take_errors():
-            _, _, text = line.partition(": ")
-            text = text.removeprefix("warning: ")
+            text = line.removeprefix(name).removeprefix("warning: ")
             if not text.startswith(_IGNORED_ERRORS):
                 said.append(text)
         return said
@@ -284,20 +266,6 @@ class Session:
             block.content[:] = found[self.block_names[block.name]]
         self.real.take_errors()
         self.real.skip_trace()
-
-
-def _writes(access: Access) -> bool:
-    return bool(access[0].startswith("write") or access[0] == "memset")
-
-
-def _extent(access: Access) -> tuple[int, int]:
-    """Where an access writes, and how much."""
-    operation, address, *operands = access
-    if operation == "memset":
-        return address, operands[0]
-    if operation == "write":
-        return address, len(operands[0])
-    return address, 8
 
 
 def _split(pending: Sequence[tuple[Step, list[Access]]], answers: Sequence[Any]) -> list[list[Any]]:

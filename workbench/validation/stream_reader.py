@@ -1,15 +1,14 @@
-"""QEMU's migration stream: which pages of RAM it holds, and the balloon device's saved state.
+"""QEMU's migration stream: which pages of RAM it holds.
 
 Source: QEMU 7.2 docs/devel/migration.rst; migration/savevm.c (qemu_savevm_state_header,
 save_section_header, save_section_footer); migration/ram.c (ram_save_setup, save_page_header,
-save_zero_page_to_file); hw/virtio/virtio.c (virtio_save).
+save_zero_page_to_file).
 """
 
 from __future__ import annotations
 
-import re
 from struct import Struct
-from typing import TYPE_CHECKING, Final, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from workbench.errors import InputError
 from workbench.units import PAGE_BYTES
@@ -145,10 +144,27 @@ class StreamReader:
             if name != "ram":
                 raise InputError(f"the stream sends '{name}' piece by piece; only RAM is expected")
         while (yield from self._record()):
-            pass
+            self._take_pages()
         if (yield from self._integer(_U8)) != FOOTER:
             raise InputError(f"no footer at byte {self._at - 1} of the stream, behind pages of RAM")
         yield from self._integer(_U32)
+
+    def _take_pages(self) -> None:
+        """Step over pages of the same block that have come whole: most of a stream, and fast."""
+        content, at = self.content, self._at
+        while at + _U64.size + PAGE_BYTES <= len(content):
+            (word,) = _U64.unpack_from(content, at)
+            offset_bytes, flags = word & -PAGE_BYTES, word & (PAGE_BYTES - 1)
+            at += _U64.size
+            if flags == _ZERO | _SAME_BLOCK:
+                self.sent.append(PageSent(self._block, offset_bytes, None))
+                at += 1
+            elif flags == _PAGE | _SAME_BLOCK:
+                self.sent.append(PageSent(self._block, offset_bytes, at))
+                at += PAGE_BYTES
+            else:
+                return
+            self._at = at
 
     def _record(self) -> Generator[None, None, bool]:
         """Read a list of blocks or a page.  Returns False at the mark that ends a section."""
@@ -191,124 +207,3 @@ def pages_sent(stream: bytes | Iterable[bytes]) -> dict[tuple[str, int], bytes]:
         that were flagged as zero are the object `ZERO_PAGE`.  Pages never sent are missing.
     """
     return read_stream(stream).pages()
-
-
-class DeviceState(TypedDict, total=False):
-    """The balloon device's section of a stream, as far as it matters to the device.
-
-    Source: QEMU 7.2 hw/virtio/virtio-balloon.c, vmstate_virtio_balloon_device and its two
-    subsections.
-    """
-
-    status: int
-    isr: int
-    features: int
-    """The negotiated ones, of the lower 32."""
-    shadow: bytes
-    """The config space, as it was read or written last."""
-    queues: list[tuple[int, int, int]]
-    """Size, address of the descriptors, and how far the available ring was read."""
-    num_pages: int
-    actual: int
-    cmd_id: int
-    """With hinting negotiated only; so is the next."""
-    hint_status: int
-    """0 stop, 1 requested, 2 start, 3 done."""
-    poison_val: int
-    """With page poison negotiated only."""
-
-
-_SECTION_NAME: Final = re.compile(rb"\x04(.{4})(.)([\x21-\x7e]*virtio-balloon)\0\0\0\0", re.DOTALL)
-"""Kind, section number, length of the name, name, instance 0."""
-
-_PCI_BYTES: Final = 4 + 256 + 4 * 4
-"""hw/pci/pci.c, vmstate_pci_device: version, config space (conventional), four interrupt lines."""
-
-_HINT: Final = b"virtio-balloon-device/free-page-report"
-_POISON: Final = b"virtio-balloon-device/page-poison"
-
-
-class _Cursor:
-    """A place in a stream that moves on as it is read."""
-
-    def __init__(self, content: bytes, at: int) -> None:
-        self.content = content
-        self.at = at
-
-    def integer(self, form: Struct) -> int:
-        """Step over a number."""
-        if self.at + form.size > len(self.content):
-            raise InputError("the stream ends within the balloon's section")
-        value: int
-        (value,) = form.unpack_from(self.content, self.at)
-        self.at += form.size
-        return value
-
-    def subsection(self, name: bytes) -> bool:
-        """Step into a subsection, if it is the next thing."""
-        start = bytes((SUBSECTION, len(name))) + name + _U32.pack(1)
-        found = self.content.startswith(start, self.at)
-        if found:
-            self.at += len(start)
-        return found
-
-
-def _find_section(stream: bytes) -> _Cursor:
-    devices_at = read_stream(stream).devices_at
-    if devices_at is None:
-        raise InputError("the stream ends before the states of devices; was it cut off?")
-    found = _SECTION_NAME.search(stream, devices_at)
-    if found is None or len(found.group(3)) != found.group(2)[0]:
-        raise InputError("the stream holds no state of a virtio-balloon device")
-    # Behind the instance comes the section's version, then what virtio-pci saves.
-    return _Cursor(stream, found.end() + _U32.size + _PCI_BYTES)
-
-
-def device_state(stream: bytes) -> DeviceState:
-    """Read the balloon's state off a complete stream.
-
-    The device is a conventional PCI device without MSI-X, as it is by default.
-    """
-    return _read_state(_find_section(stream))[0]
-
-
-def _read_state(cursor: _Cursor) -> tuple[DeviceState, int | None]:
-    """Read the state.  Returns also where the hinting subsection's fields are, if it is there."""
-    state = DeviceState(status=cursor.integer(_U8), isr=cursor.integer(_U8))
-    cursor.integer(_U16)  # Which queue is selected.
-    state["features"] = cursor.integer(_U32)
-    shadow_bytes = cursor.integer(_U32)
-    state["shadow"] = cursor.content[cursor.at : cursor.at + shadow_bytes]
-    cursor.at += shadow_bytes
-    state["queues"] = [
-        (cursor.integer(_U32), cursor.integer(_U64), cursor.integer(_U16))
-        for _ in range(cursor.integer(_U32))
-    ]
-    state["num_pages"] = cursor.integer(_U32)
-    state["actual"] = cursor.integer(_U32)
-    hint_at = None
-    if cursor.subsection(_HINT):
-        hint_at = cursor.at
-        state["cmd_id"] = cursor.integer(_U32)
-        state["hint_status"] = cursor.integer(_U32)
-    if cursor.subsection(_POISON):
-        state["poison_val"] = cursor.integer(_U32)
-    # What follows are subsections of virtio, or nothing.
-    if cursor.integer(_U8) not in {SUBSECTION, FOOTER}:
-        raise InputError("the balloon's section is not laid out as QEMU 7.2 does without MSI-X")
-    return state, hint_at
-
-
-def with_hint_state(stream: bytes, cmd_id: int, status: int) -> bytes:
-    """Put another command id and status of hinting into a stream.
-
-    Raises
-    ------
-    InputError
-        They are not in the stream, because hinting was not negotiated.
-    """
-    _, hint_at = _read_state(_find_section(stream))
-    if hint_at is None:
-        raise InputError("the stream has no command id: hinting was not negotiated")
-    fields = _U32.pack(cmd_id) + _U32.pack(status)
-    return stream[:hint_at] + fields + stream[hint_at + len(fields) :]

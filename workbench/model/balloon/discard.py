@@ -43,6 +43,8 @@ def discard_range(
         if not block.punches:
             device.tally[rule.DISCARD_UNMAPS] += 1
         _clear(block, offset_bytes, length_bytes)
+    if device.system_memory.dirty is not None:
+        device.tally[rule.MIGRATE_DISCARDED] += 1
     methods = (block.unmaps, block.punches)
     device.trace.append(("discard", block.name, offset_bytes, length_bytes, *methods))
     return True

@@ -8,8 +8,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from workbench.model.balloon import rules as rule
 from workbench.model.balloon.balloon import Balloon
-from workbench.model.balloon.pci import BAR_BYTES, LEGACY_BYTES, PciTransport
+from workbench.model.balloon.memory import Registers
+from workbench.model.balloon.pci import (
+    BAR_BYTES,
+    COMMON,
+    CONFIG,
+    ISR,
+    LEGACY_BYTES,
+    NOTIFY,
+    STRUCTURE_BYTES,
+    PciTransport,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -53,6 +64,19 @@ class Machine:
         self.device = self.balloon.device
         self.pci = PciTransport(self.device)
         self._has_ports = offer.legacy
+        memory.registers = [
+            Registers(
+                BAR + first, BAR + first + STRUCTURE_BYTES, f"virtio-pci-{kind}-virtio-balloon"
+            )
+            for kind, first in (
+                ("common", COMMON),
+                ("isr", ISR),
+                ("device", CONFIG),
+                ("notify", NOTIFY),
+            )
+        ]
+        memory.block_access = self._block_access
+        self._has_blocked = False
         self._pci_address = 0
         self._operations: dict[str, Callable[..., Answer]] = {
             "write": memory.write,
@@ -76,6 +100,19 @@ class Machine:
     def system_reset(self) -> None:
         """Reset the machine.  Memory keeps its content; the registers must be mapped again."""
         self.pci.reset()
+
+    def _block_access(self, registers: Registers, offset_bytes: int) -> None:
+        """Keep the device from its own registers while it is spoken to; QEMU says so once.
+
+        Source: QEMU 7.2 softmmu/memory.c, access_with_adjusted_size.
+        """
+        self.device.tally[rule.MAP_REGISTERS] += 1
+        if not self._has_blocked:
+            self._has_blocked = True
+            self.device.errors.append(
+                f"Blocked re-entrant IO on MemoryRegion: {registers.name} "
+                f"at addr: 0x{offset_bytes:X}"
+            )
 
     def _memset(self, address: int, length_bytes: int, byte: int) -> None:
         self.memory.write(address, bytes((byte,)) * length_bytes)

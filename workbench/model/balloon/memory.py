@@ -5,8 +5,10 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from workbench.units import PAGE_BYTES
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 ADDRESS_MASK: Final = (1 << 64) - 1
 """Guest addresses are 64 bits wide, and arithmetic with them wraps."""
@@ -68,6 +70,15 @@ class Place(NamedTuple):
     length_bytes: int
 
 
+class Registers(NamedTuple):
+    """A stretch of guest addresses that is no memory, but registers of the device itself."""
+
+    first: int
+    stop: int
+    name: str
+    """QEMU's name of it."""
+
+
 class Bounce:
     """QEMU's one bounce buffer: for a stretch that is no memory (softmmu/physmem.c, bounce)."""
 
@@ -88,6 +99,11 @@ class GuestMemory:
         self.bounce = Bounce() if bounce is None else bounce
         self.locked = False
         """Whether all of QEMU's memory is locked (-overcommit mem-lock=on)."""
+        self.registers: Sequence[Registers] = ()
+        self.block_access: Callable[[Registers, int], None] = lambda _registers, _offset_bytes: None
+        """Told of each access of the device to its own registers, which finds zeros."""
+        self.dirty: set[tuple[str, int]] | None = None
+        """Block and offset of each page written since it was last asked for; None: nobody asks."""
 
     def find(self, address: int) -> Place | None:
         """Tell what is at a guest address; None where it is no memory."""
@@ -99,6 +115,12 @@ class GuestMemory:
         if address >= region.stop:
             return None
         return Place(region, address - region.first + region.offset_bytes, region.stop - address)
+
+    def find_registers(self, address: int) -> Registers | None:
+        """Tell which registers are at a guest address, if any."""
+        address &= ADDRESS_MASK
+        found = (one for one in self.registers if one.first <= address < one.stop)
+        return next(found, None)
 
     def read(self, address: int, length_bytes: int) -> bytes:
         """Read, as a device does: zeros where there is no memory."""
@@ -118,6 +140,8 @@ class GuestMemory:
             if writable and address + len(data) <= stop:
                 start = address - first + offset
                 block.content[start : start + len(data)] = data
+                if self.dirty is not None:
+                    _log(self.dirty, block, start, len(data))
                 return
         self._write_pieces(address, data)
 
@@ -148,10 +172,32 @@ class GuestMemory:
             if place.region.writable:
                 start = place.offset_bytes
                 place.region.block.content[start : start + count] = data[done : done + count]
+                if self.dirty is not None:
+                    _log(self.dirty, place.region.block, start, count)
             done += count
+
+    def log_release(self, block: RamBlock, offset_bytes: int) -> None:
+        """Log what QEMU takes for a write of no bytes: of a page that it begins within.
+
+        Source: QEMU 7.2 softmmu/physmem.c, address_space_unmap; include/exec/ram_addr.h,
+        cpu_physical_memory_set_dirty_range.
+        """
+        if self.dirty is not None and offset_bytes % PAGE_BYTES:
+            _log(self.dirty, block, offset_bytes, 1)
 
     def _gap_bytes(self, address: int, length_bytes: int) -> int:
         """How many of the next bytes, at most `length_bytes`, lie before the next region."""
         row = bisect_right(self._firsts, address)
         stop = self._firsts[row] if row < len(self._firsts) else ADDRESS_MASK + 1
-        return min(length_bytes, stop - address)
+        stop = min(stop, address + length_bytes)
+        for registers in self.registers:
+            if registers.first < stop and address < registers.stop:
+                self.block_access(registers, max(address - registers.first, 0))
+        return stop - address
+
+
+def _log(dirty: set[tuple[str, int]], block: RamBlock, offset_bytes: int, length: int) -> None:
+    """Log a write (softmmu/physmem.c, invalidate_and_set_dirty)."""
+    first = offset_bytes - offset_bytes % PAGE_BYTES
+    for page in range(first, offset_bytes + length, PAGE_BYTES):
+        dirty.add((block.name, page))

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Final
 from workbench.model.balloon import rules as rule
 from workbench.model.balloon.hinting import HAS_HINT, HintStatus
 from workbench.model.balloon.pci import place_legacy_rings
+from workbench.model.balloon.pci_config import config_space
 from workbench.model.balloon.queue import VirtQueue
 from workbench.model.balloon.split_ring import read_avail_idx, read_word
 from workbench.model.balloon.virtio import HAS_PACKED, HAS_VERSION_1
 
 if TYPE_CHECKING:
     from collections import defaultdict
+    from collections.abc import Iterator
 
     from workbench.model.balloon.machine import Machine
     from workbench.model.balloon.pci import QueueRegisters
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 POISON_SECTION: Final = "virtio-balloon-device/page-poison"
 _MISSPELT_POISON_SECTION: Final = "vitio-balloon-device/page-poison"
 """Until 6.1; not even a destination that calls it so takes it for a section of this device."""
+
+_HAS_UPPER_FEATURES: Final = ~0xFFFFFFFF
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +53,9 @@ class QueueState:
 class DeviceState:
     """The device's section of a migration stream."""
 
+    pci_config: bytes
+    irq: bool
+    """Whether the interrupt line is up."""
     status: int
     isr: int
     queue_sel: int
@@ -56,6 +63,7 @@ class DeviceState:
     config: bytes
     broken: bool
     disabled: bool
+    started: bool
     queues: tuple[QueueState, ...]
     num_pages: int
     actual: int
@@ -68,6 +76,8 @@ class DeviceState:
     """The modern interface's feature selects, the device's and the driver's."""
     driver_features: tuple[int, ...]
     registers: defaultdict[int, QueueRegisters]
+    subsections: tuple[str, ...]
+    """Those that are sent, in their order."""
 
 
 def save_state(machine: Machine) -> DeviceState:
@@ -75,7 +85,10 @@ def save_state(machine: Machine) -> DeviceState:
     device, balloon, pci = machine.device, machine.balloon, machine.pci
     resized = any(queue.num != queue.num_default for queue in device.queues)
     hinting = balloon.hinting
+    device.tally[rule.MIGRATE_SAVED] += 1
     return DeviceState(
+        pci_config=config_space(pci),
+        irq=device.irq,
         status=device.status,
         isr=device.isr,
         queue_sel=device.queue_sel,
@@ -83,6 +96,7 @@ def save_state(machine: Machine) -> DeviceState:
         config=bytes(device.config),
         broken=device.broken,
         disabled=device.disabled,
+        started=device.start.started,
         queues=tuple(
             _queue_state(queue, resized=resized, packed=bool(device.host_features & HAS_PACKED))
             for queue in device.queues
@@ -98,7 +112,26 @@ def save_state(machine: Machine) -> DeviceState:
         selects=(pci.device_feature_select, pci.driver_feature_select),
         driver_features=tuple(pci.driver_features),
         registers=copy.deepcopy(pci.queues),
+        subsections=tuple(_subsections(machine, resized=resized)),
     )
+
+
+def _subsections(machine: Machine, *, resized: bool) -> Iterator[str]:
+    """Name the subsections that are needed."""
+    device, balloon = machine.device, machine.balloon
+    needed = {
+        HINT_SECTION: device.guest_features & HAS_HINT,
+        POISON_SECTION[device.offer.level]: balloon.has_page_poison(),
+        "virtio/64bit_features": device.host_features & _HAS_UPPER_FEATURES,
+        "virtio/virtqueues": device.host_features & HAS_VERSION_1,
+        "virtio/ringsize": resized,
+        "virtio/broken": device.broken,
+        "virtio/extra_state": True,
+        "virtio/started": device.start.started,
+        "virtio/packed_virtqueues": device.host_features & HAS_PACKED,
+        "virtio/disabled": device.disabled,
+    }
+    return (name for name, is_needed in needed.items() if is_needed)
 
 
 def _queue_state(queue: VirtQueue, *, resized: bool, packed: bool) -> QueueState:
@@ -132,7 +165,9 @@ def load_state(machine: Machine, state: DeviceState) -> str | None:
     device.tally[rule.MIGRATE_STATE] += 1
     device.status, device.isr, device.queue_sel = state.status, state.isr, state.queue_sel
     device.broken, device.disabled = state.broken, state.disabled
+    device.irq, device.start.started = state.irq, state.started
     device.guest_features = state.features
+    device.expect_kick()
     count = min(len(state.config), len(device.config))
     device.config[:count] = state.config[:count]
     _load_registers(machine, state)

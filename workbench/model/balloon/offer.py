@@ -87,6 +87,8 @@ class Offer:
     """Whether the legacy interface is there."""
     uses_disabled_flag: bool = True
     """Whether the device stops where the driver takes away its right to access memory."""
+    uses_started: bool = True
+    """Whether the device remembers that its driver uses it (hw_compat_4_0)."""
 
     def queue_sizes(self) -> tuple[tuple[Queue, int], ...]:
         """Each queue with its size."""
@@ -187,6 +189,7 @@ def make_offer(
         level=level,
         legacy=not chosen.disable_legacy,
         uses_disabled_flag=version >= (5, 0),
+        uses_started=version >= (4, 1),
     )
 
 

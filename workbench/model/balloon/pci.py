@@ -34,6 +34,7 @@ QUEUE_RESET: Final = 0x3A
 """Common configuration (virtio 1.2, 4.1.4.3)."""
 
 COMMON, ISR, CONFIG, NOTIFY = 0x0000, 0x1000, 0x2000, 0x3000
+STRUCTURE_BYTES: Final = 0x1000
 BAR_BYTES: Final = 0x4000
 NOTIFY_MULTIPLIER: Final = 4
 """Where QEMU places the four structures in its memory BAR."""
@@ -153,8 +154,7 @@ class PciTransport:
         if offset < ISR:
             return self._read_common(offset) & ((1 << 8 * width) - 1)
         if offset < CONFIG:
-            value, device.isr = device.isr, 0
-            return value
+            return device.read_isr()
         if offset < NOTIFY:
             return device.read_config(offset - CONFIG, width)
         return 0
@@ -295,8 +295,7 @@ class PciTransport:
             device.tally[rule.LEGACY_CONFIG] += 1
             return device.read_config(offset - LEGACY_CONFIG, width)
         if offset == LEGACY_ISR:
-            value, device.isr = device.isr, 0
-            return value
+            return device.read_isr()
         plain = {
             LEGACY_HOST_FEATURES: device.host_features,
             LEGACY_GUEST_FEATURES: device.guest_features,

@@ -14,7 +14,7 @@ from workbench.model.balloon.memory import ADDRESS_MASK, GuestMemory
 from workbench.model.balloon.offer import ACCESS_PLATFORM, RING_PACKED, VERSION_1
 from workbench.model.balloon.queue import COUNT_MASK, VirtQueue
 from workbench.model.balloon.rules import Tally
-from workbench.units import PAGE_BYTES
+from workbench.model.balloon.start import Start
 
 if TYPE_CHECKING:
     from workbench.model.balloon.element import Element
@@ -86,8 +86,11 @@ class VirtioDevice:
         """What QEMU says on stderr, in order."""
         self.trace: list[tuple[object, ...]] = []
         """What QEMU traces, in order: discards and addresses that are no memory."""
-        self.touched: list[int] | None = None
-        """Addresses that a migration takes for written, where there is one that asks."""
+        self.irq = False
+        """Whether the interrupt line is up."""
+        self.start = Start(is_remembered=offer.uses_started)
+        self.log_stop_waits = False
+        """Whether memory stops logging writes when the VM goes on."""
         self.behaviour: Behaviour
 
     # --- features and status
@@ -102,8 +105,10 @@ class VirtioDevice:
         self.guest_features = value & self.host_features
         if self.guest_features & split_ring.HAS_EVENT_IDX:
             # The rings are longer now.
-            for queue in self.queues:
-                self.map_rings(queue)
+            self.map_all_rings()
+        if not value & ~self.host_features:
+            # QEMU takes features that were not offered for a failure here, and takes the others.
+            self.expect_kick()
 
     def set_status(self, value: int) -> None:
         """Take a status (virtio_set_status)."""
@@ -117,6 +122,8 @@ class VirtioDevice:
         if refused:
             self.tally[rule.STATUS_REFUSED] += 1
             return
+        if (self.status ^ value) & S_DRIVER_OK:
+            self.start.follow(driver_ok=bool(value & S_DRIVER_OK))
         self.behaviour.set_status(value)
         self.status = value
         self.behaviour.run_threads()
@@ -126,19 +133,29 @@ class VirtioDevice:
         self.tally[rule.RESET_KEEPS] += 1
         self.set_status(0)
         self.behaviour.reset()
-        self.broken = self.disabled = False
+        self.broken = self.disabled = self.irq = False
+        self.start.reset()
         self.guest_features = self.queue_sel = self.status = self.isr = 0
         for queue in self.queues:
             queue.reset()
 
     def set_running(self, *, running: bool) -> None:
         """Learn that the VM started or stopped (virtio_vmstate_change)."""
+        if running and self.log_stop_waits:
+            # Before any device is told (softmmu/memory.c, memory_vm_change_state_handler).
+            self.log_stop_waits = False
+            self.map_all_rings()
         self.vm_running = running
         self.set_status(self.status)
 
     def is_disabled(self) -> bool:
         """Whether nothing is taken from queues or published (virtio_device_disabled)."""
         return self.broken or self.disabled
+
+    def expect_kick(self) -> None:
+        """Let a legacy driver's early kick start the device."""
+        ready = bool(self.status & S_DRIVER_OK)
+        self.start.expect_kick(driver_ok=ready, legacy=not self.guest_features & HAS_VERSION_1)
 
     # --- config space
 
@@ -170,6 +187,7 @@ class VirtioDevice:
             self.tally[rule.NOTIFY_CONFIG] += 1
             self.isr |= ISR_CONFIG
             self.generation = (self.generation + 1) & 0xFFFFFFFF
+            self._interrupt()
         else:
             self.tally[rule.NOTIFY_CONFIG_EARLY] += 1
 
@@ -178,6 +196,19 @@ class VirtioDevice:
         ring = packed_ring if self.guest_features & HAS_PACKED else split_ring
         if ring.should_notify(self, queue):
             self.isr |= ISR_QUEUE
+            self._interrupt()
+
+    def read_isr(self) -> int:
+        """Tell what the interrupts were for, and lower the line (virtio_pci_isr_read)."""
+        value, self.isr, self.irq = self.isr, 0, False
+        return value
+
+    def _interrupt(self) -> None:
+        """Raise the interrupt line (virtio_notify_vector)."""
+        if self.is_disabled():
+            self.tally[rule.NOTIFY_LINE_STAYS] += 1
+        else:
+            self.irq = True
 
     def error(self, message: str) -> None:
         """Break the device (virtio_error)."""
@@ -212,7 +243,20 @@ class VirtioDevice:
         if self.host_features & HAS_ACCESS_PLATFORM:
             nothing = GuestMemory((), self.system_memory.bounce)
             self.memory = self.system_memory if visible else nothing
+        self.map_all_rings()
+
+    def map_all_rings(self) -> None:
+        """Map the rings of all queues anew, for the sizes and features of the moment.
+
+        QEMU does so whenever its map of memory changes, and when a migration begins, or ends, to
+        log what is written.
+
+        Source: QEMU 7.2 hw/virtio/virtio.c, virtio_memory_listener_commit; softmmu/memory.c,
+        memory_global_dirty_log_start, memory_global_dirty_log_do_stop.
+        """
         for queue in self.queues:
+            if queue.mapped and queue.mapped_num != queue.num:
+                self.tally[rule.RING_REMAPPED] += 1
             self.map_rings(queue)
 
     def map_rings(self, queue: VirtQueue) -> None:
@@ -245,17 +289,21 @@ class VirtioDevice:
 
         QEMU looks at its beginning only, and takes what follows for the same.
         """
-        return NOWHERE if self.memory.find(address) is None else address
+        nothing = self.memory.find(address) is None and self.memory.find_registers(address) is None
+        return NOWHERE if nothing else address
 
     def mapped_length(self, address: int, length_bytes: int) -> int:
         """How much of a range QEMU maps in one piece (address_space_cache_init).
 
         Where there is no memory the whole range counts as mapped, up to the last address; it reads
-        as zeros.  Firmware maps like memory, for writing too; what is written to it is lost.
+        as zeros.  So do the device's registers, up to the end of each kind of them.  Firmware maps
+        like memory, for writing too; what is written to it is lost.
         """
         place = self.memory.find(address)
         if place is None:
-            return min(length_bytes, ADDRESS_MASK + 1 - address)
+            registers = self.memory.find_registers(address)
+            stop = ADDRESS_MASK + 1 if registers is None else registers.stop
+            return min(length_bytes, stop - address)
         return min(length_bytes, place.length_bytes)
 
     def kick(self, number: int) -> None:
@@ -273,6 +321,9 @@ class VirtioDevice:
         if not self.status & S_DRIVER_OK:
             self.tally[rule.KICK_EARLY] += 1
         self.behaviour.handle_output(queue)
+        if self.start.on_kick and queue.kind is not None:
+            self.tally[rule.KICK_STARTS] += 1
+            self.start.follow(driver_ok=True)
 
     def pop(self, queue: VirtQueue) -> Element | None:
         """Take the next element (virtqueue_pop)."""
@@ -294,10 +345,10 @@ class VirtioDevice:
         begins within a page, a migration takes that page for written (address_space_unmap).
         """
         element.release(self.memory)
-        if self.touched is not None:
-            self.touched += [
-                piece.address for piece in element.in_pieces if piece.offset_bytes % PAGE_BYTES
-            ]
+        if self.system_memory.dirty is not None:
+            for piece in element.in_pieces:
+                if piece.block is not None:
+                    self.system_memory.log_release(piece.block, piece.offset_bytes)
 
     def unpop(self, queue: VirtQueue, element: Element) -> None:
         """Pretend that the latest element was not taken (virtqueue_unpop)."""

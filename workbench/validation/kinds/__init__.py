@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from workbench.validation.kinds import device, hints, machines, migrations, rings
+from workbench.validation.kinds import (
+    device,
+    hints,
+    machines,
+    migrations,
+    registers,
+    rings,
+    sources,
+)
 from workbench.validation.kinds.kind import Kind, Scene
 
 if TYPE_CHECKING:
@@ -12,7 +20,8 @@ if TYPE_CHECKING:
 
 KINDS: Final[Mapping[str, Kind]] = {
     kind.name: kind
-    for kind in (*rings.KINDS, *device.KINDS, *hints.KINDS, *machines.KINDS, *migrations.KINDS)
+    for room in (rings, device, registers, hints, machines, migrations, sources)
+    for kind in room.KINDS
 }
 """Every kind, by name, in the order in which they are listed."""
 

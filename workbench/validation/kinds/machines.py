@@ -76,7 +76,8 @@ def _blocks(random: Random, scene: Scene) -> list[Step]:
 _VERSIONS = ("2.8", "2.12", "3.1", "4.0", "4.1", "4.2", "5.0", "5.1", "6.2", "7.1", "7.2")
 
 
-def _machine_type_setup(random: Random) -> Setup:
+def machine_type_setup(random: Random) -> Setup:
+    """A machine of any type, old or new."""
     version = random.choice(_VERSIONS)
     return Setup(
         memory=SMALL, machine_type=f"pc-i440fx-{version}", properties=random_properties(random)
@@ -162,7 +163,7 @@ KINDS = (
     Kind(
         name="machine types",
         about="pc-i440fx from 2.8 to 7.2",
-        setup=_machine_type_setup,
+        setup=machine_type_setup,
         program=_machine_types,
     ),
     Kind(
