@@ -1,4 +1,4 @@
-"""Models that are wrong on purpose about migrations, and about registers, each in one rule.
+"""Models that are wrong on purpose about migrations, and about what is no memory, each in one rule.
 
 Each entry changes the model as somebody might have written it who had not read that line of QEMU.
 """
@@ -97,6 +97,11 @@ def registers_are_a_hole(patch):
     patch.setattr(memory.GuestMemory, "find_registers", lambda *_: None)
 
 
+def nothing_is_found_in_no_memory(patch):
+    """Rings and tables where no memory is hold zeros."""
+    patch.setattr(split_ring, "load", lambda _device, _place, length_bytes: bytes(length_bytes))
+
+
 WRONG_SOURCES = {
     wrong.__name__: (wrong, kinds)
     for wrong, kinds in (
@@ -108,6 +113,7 @@ WRONG_SOURCES = {
         (what_comes_back_unused_is_no_write, ("queues during a migration",)),
         (rings_are_no_memory, ("queues during a migration",)),
         (copies_are_always_fresh, ("queues during a migration",)),
+        (nothing_is_found_in_no_memory, ("rings in no memory",)),
         (registers_are_a_hole, ("registers as memory",)),
     )
 }

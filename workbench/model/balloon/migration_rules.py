@@ -6,6 +6,7 @@ from typing import Final
 
 KICK_STARTS: Final = "kick.starts"
 RING_REMAPPED: Final = "ring.remapped"
+RING_ASTRAY: Final = "ring.astray"
 MAP_REGISTERS: Final = "map.registers"
 NOTIFY_LINE_STAYS: Final = "notify.line-stays"
 STATS_INTERVAL_SAME: Final = "stats.interval-same"
@@ -24,6 +25,13 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         (
             "Rings are mapped for a changed size when the map of memory changes, and when a "
             "migration begins or ends."
+        ),
+    ),
+    RING_ASTRAY: (
+        "2.2",
+        (
+            "Of an access to a ring or a table where no memory is, what is beyond the first four "
+            "bytes goes to the guest address that is the offset in the ring."
         ),
     ),
     MAP_REGISTERS: (

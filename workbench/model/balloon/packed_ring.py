@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from workbench.model.balloon import rules as rule
 from workbench.model.balloon.element import Element, map_descriptor
+from workbench.model.balloon.nowhere import NOWHERE, load, load_word, store, store_word
 from workbench.model.balloon.queue import COUNT_MASK
 from workbench.model.balloon.split_ring import (
     DESCRIPTOR_BYTES,
@@ -32,6 +33,9 @@ DESCRIPTOR: Final = Struct("<QIHH")
 """Address, length, buffer id, flags."""
 _RETURNED: Final = Struct("<IHH")
 """Length, buffer id, flags: what the device writes, from byte 8 of the descriptor on."""
+_FIELDS: Final = ((0, 8), (8, 4), (12, 2))
+_FLAGS_AT: Final = 14
+"""Where the fields are, and how long; and the flags, which come last."""
 F_AVAIL: Final = 1 << 7
 F_USED: Final = 1 << 15
 
@@ -75,7 +79,7 @@ def is_empty(device: VirtioDevice, queue: VirtQueue) -> bool:
     """Whether the next descriptor is not the device's to take."""
     if not queue.desc or not queue.mapped:
         return True
-    flags = read_word(device, queue.desc_at + DESCRIPTOR_BYTES * queue.last_avail_idx + 14)
+    flags = read_word(device, queue.desc_at + DESCRIPTOR_BYTES * queue.last_avail_idx + _FLAGS_AT)
     available = bool(flags & F_AVAIL)
     return available == bool(flags & F_USED) or available != queue.last_avail_wrap_counter
 
@@ -95,7 +99,7 @@ def _walk(device: VirtioDevice, queue: VirtQueue, element: Element) -> str | Non
         tally[rule.RING_INDIRECT] += 1
         if device.mapped_length(address, length) < length:
             return "Cannot map indirect buffer"
-        table, limit, row = device.ring_address(address), length // DESCRIPTOR_BYTES, 0
+        table, limit, row = device.ring_place(address), length // DESCRIPTOR_BYTES, 0
         address, length, _, flags = _read(device, table, row)
     entries = 0
     while True:
@@ -128,7 +132,13 @@ def _walk(device: VirtioDevice, queue: VirtQueue, element: Element) -> str | Non
 
 def _read(device: VirtioDevice, table: int, row: int) -> tuple[int, int, int, int]:
     at = table + DESCRIPTOR_BYTES * row
-    values: tuple[int, int, int, int] = DESCRIPTOR.unpack(device.memory.read(at, DESCRIPTOR_BYTES))
+    if at < NOWHERE:
+        data = device.memory.read(at, DESCRIPTOR_BYTES)
+    else:
+        # Field by field, and the flags before the others.
+        last = load_word(device, at + _FLAGS_AT)
+        data = b"".join(load(device, at + first, size) for first, size in _FIELDS) + last
+    values: tuple[int, int, int, int] = DESCRIPTOR.unpack(data)
     return values
 
 
@@ -143,7 +153,13 @@ def push(device: VirtioDevice, queue: VirtQueue, element: Element, used_length: 
     if queue.mapped:
         flags = F_AVAIL | F_USED if queue.used_wrap_counter else 0
         at = queue.desc_at + DESCRIPTOR_BYTES * queue.used_idx + 8
-        device.memory.write(at, _RETURNED.pack(used_length, element.index, flags))
+        returned = _RETURNED.pack(used_length, element.index, flags)
+        if at < NOWHERE:
+            device.memory.write(at, returned)
+        else:
+            for first, stop in ((4, 6), (0, 4)):
+                store(device, at + first, returned[first:stop])
+            store_word(device, at + 6)
     queue.inuse = (queue.inuse - element.descriptors) & COUNT_MASK
     queue.used_idx += element.descriptors
     if queue.used_idx >= queue.num:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from workbench.model.balloon import rules as rule
 from workbench.model.balloon.element import Element, map_descriptor
+from workbench.model.balloon.nowhere import NOWHERE, load, load_word, store, store_word
 from workbench.model.balloon.offer import EVENT_IDX, NOTIFY_ON_EMPTY
 from workbench.model.balloon.queue import COUNT_MASK
 
@@ -51,13 +52,32 @@ def used_size(queue: VirtQueue, features: int) -> int:
 
 def read_word(device: VirtioDevice, address: int) -> int:
     """Read 16 bits, little endian."""
-    word: int = _WORD.unpack(device.memory.read(address, 2))[0]
+    data = device.memory.read(address, 2) if address < NOWHERE else load_word(device, address)
+    word: int = _WORD.unpack(data)[0]
     return word
 
 
 def write_word(device: VirtioDevice, address: int, value: int) -> None:
     """Write 16 bits, little endian."""
-    device.memory.write(address, _WORD.pack(value & 0xFFFF))
+    if address < NOWHERE:
+        device.memory.write(address, _WORD.pack(value & 0xFFFF))
+    else:
+        store_word(device, address)
+
+
+def read_bytes(device: VirtioDevice, address: int, length_bytes: int) -> bytes:
+    """Read a few bytes of a ring or a table."""
+    if address < NOWHERE:
+        return device.memory.read(address, length_bytes)
+    return load(device, address, length_bytes)
+
+
+def write_bytes(device: VirtioDevice, address: int, data: bytes) -> None:
+    """Write a few bytes of a ring."""
+    if address < NOWHERE:
+        device.memory.write(address, data)
+    else:
+        store(device, address, data)
 
 
 def read_avail_idx(device: VirtioDevice, queue: VirtQueue) -> int:
@@ -122,7 +142,7 @@ def _walk(device: VirtioDevice, queue: VirtQueue, head: int, element: Element) -
     memory = device.memory
     table, limit = queue.desc_at, queue.num
     address, length, flags, follower = DESCRIPTOR.unpack(
-        memory.read(table + DESCRIPTOR_BYTES * head, DESCRIPTOR_BYTES)
+        read_bytes(device, table + DESCRIPTOR_BYTES * head, DESCRIPTOR_BYTES)
     )
     indirect = bool(flags & F_INDIRECT)
     if indirect:
@@ -133,8 +153,9 @@ def _walk(device: VirtioDevice, queue: VirtQueue, head: int, element: Element) -
         table, limit = address, length // DESCRIPTOR_BYTES
         if device.mapped_length(table, length) < length:
             return "Cannot map indirect buffer"
-        table = device.ring_address(table)
-        address, length, flags, follower = DESCRIPTOR.unpack(memory.read(table, DESCRIPTOR_BYTES))
+        table = device.ring_place(table)
+        data = read_bytes(device, table, DESCRIPTOR_BYTES)
+        address, length, flags, follower = DESCRIPTOR.unpack(data)
     entries = 0
     while True:
         if indirect and flags & F_INDIRECT:
@@ -159,7 +180,7 @@ def _walk(device: VirtioDevice, queue: VirtQueue, head: int, element: Element) -
             tally[rule.RING_BAD_NEXT] += 1
             return f"Desc next is {follower}"
         address, length, flags, follower = DESCRIPTOR.unpack(
-            memory.read(table + DESCRIPTOR_BYTES * follower, DESCRIPTOR_BYTES)
+            read_bytes(device, table + DESCRIPTOR_BYTES * follower, DESCRIPTOR_BYTES)
         )
     if entries > queue.num:
         tally[rule.RING_INDIRECT_LONG] += 1
@@ -176,7 +197,7 @@ def push(device: VirtioDevice, queue: VirtQueue, element: Element, used_length: 
         return
     if queue.mapped:
         place = queue.used_at + _USED_RING_BYTES + 8 * (queue.used_idx % queue.num)
-        device.memory.write(place, _USED_ENTRY.pack(element.index, used_length))
+        write_bytes(device, place, _USED_ENTRY.pack(element.index, used_length))
     before = queue.used_idx
     queue.used_idx = (before + 1) & 0xFFFF
     if queue.mapped:

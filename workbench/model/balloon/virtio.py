@@ -11,6 +11,7 @@ from workbench.model.balloon import packed_ring, split_ring
 from workbench.model.balloon import rules as rule
 from workbench.model.balloon.level import TRAITS
 from workbench.model.balloon.memory import ADDRESS_MASK, GuestMemory
+from workbench.model.balloon.nowhere import place_nowhere
 from workbench.model.balloon.offer import ACCESS_PLATFORM, RING_PACKED, VERSION_1
 from workbench.model.balloon.queue import COUNT_MASK, VirtQueue
 from workbench.model.balloon.rules import Tally
@@ -28,9 +29,6 @@ S_NEEDS_RESET: Final = 0x40
 ISR_QUEUE: Final = 1
 ISR_CONFIG: Final = 3
 """A configuration change sets both bits (virtio_notify_config)."""
-
-NOWHERE: Final = 1 << 63
-"""An address at which no machine has memory."""
 
 HAS_VERSION_1: Final = 1 << VERSION_1
 HAS_PACKED: Final = 1 << RING_PACKED
@@ -280,17 +278,19 @@ class VirtioDevice:
                 self.error(f"Cannot map {name}")
                 return
         queue.mapped, queue.mapped_num = True, queue.num
-        queue.desc_at = self.ring_address(queue.desc)
-        queue.avail_at = self.ring_address(queue.avail)
-        queue.used_at = self.ring_address(queue.used)
+        queue.desc_at = self.ring_place(queue.desc, device_writes=packed)
+        queue.avail_at = self.ring_place(queue.avail)
+        queue.used_at = self.ring_place(queue.used, device_writes=True)
 
-    def ring_address(self, address: int) -> int:
-        """Where a ring, or a table, is read and written: nowhere, if it begins in no memory.
+    def ring_place(self, address: int, *, device_writes: bool = False) -> int:
+        """Where a ring, or a table, is read and written: nowhere, if it begins in no such memory.
 
         QEMU looks at its beginning only, and takes what follows for the same.
         """
-        nothing = self.memory.find(address) is None and self.memory.find_registers(address) is None
-        return NOWHERE if nothing else address
+        place = self.memory.find(address)
+        if place is None or (device_writes and not place.region.writable):
+            return place_nowhere(address)
+        return address
 
     def mapped_length(self, address: int, length_bytes: int) -> int:
         """How much of a range QEMU maps in one piece (address_space_cache_init).

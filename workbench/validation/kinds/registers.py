@@ -1,17 +1,24 @@
-"""Kinds of programs about registers in the place of memory."""
+"""Kinds of programs about registers, and nothing at all, in the place of memory."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from struct import pack
 from typing import TYPE_CHECKING
 
 from workbench.model.balloon import pci
 from workbench.model.balloon.machine import BAR
-from workbench.model.balloon.split_ring import F_INDIRECT, F_WRITE
+from workbench.model.balloon.split_ring import F_INDIRECT, F_NEXT, F_WRITE
 from workbench.units import PAGE_BYTES
 from workbench.validation.driver import STOP
 from workbench.validation.kinds.kind import SMALL, Kind
-from workbench.validation.kinds.parts import random_features, random_properties, report_steps
+from workbench.validation.kinds.parts import (
+    FIRMWARE,
+    HOLE,
+    random_features,
+    random_properties,
+    report_steps,
+)
 from workbench.validation.setup import Setup
 
 if TYPE_CHECKING:
@@ -73,7 +80,41 @@ def _ring(random: Random, queue: int, features: int, place: int) -> list[Step]:
     ]
 
 
+def _nowhere(random: Random, scene: Scene) -> list[Step]:
+    """Put a ring or a table where no memory is, and into low memory what QEMU finds instead."""
+    queue = random.choice((_INFLATE, scene.report))
+    features = random_features(random, scene, packed=random.random() < 0.8)
+    place = random.choice((HOLE, FIRMWARE, BAR, BAR + pci.CONFIG, scene.regions[-1].stop))
+    place += random.choice((0, 0, 0, 2, 4, 8, 16, 1))
+    low = b"".join(
+        pack(
+            "<IIIHH",
+            random.getrandbits(32),
+            random.choice((0, 0, 0, 1, 0xFFFFFFFF)),
+            PAGE_BYTES * random.choice((0, 1, 1, 2)) + random.choice((0, 0, 100)),
+            random.choice((0, F_NEXT, F_WRITE, F_WRITE, F_WRITE | F_NEXT)),
+            random.randrange(4),
+        )
+        for _ in range(4)
+    )
+    steps: list[Step] = [("start", features, [(queue, 0)])]
+    if random.random() < 0.5:
+        steps.append(("chain", queue, [(place, 16 * random.randrange(1, 5), F_INDIRECT, 0)]))
+    else:
+        steps += _ring(random, queue, features, place)
+    steps += [("poke", 0, low.hex()), ("kick", queue), ("observe",), ("peek", 0, 128)]
+    return [*steps, ("start", features, [(scene.report, 0)])]
+
+
 KINDS = (
+    Kind(
+        name="rings in no memory",
+        about="rings and tables where no memory is, and low memory that QEMU takes for them",
+        setup=_setup,
+        program=_nowhere,
+        weight=7,
+        machine_programs=100,
+    ),
     Kind(
         name="registers as memory",
         about="buffers, tables and rings in the device's own registers",
