@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from workbench.model.balloon import memory, migration, reporting, source, split_ring, virtio
-from workbench.model.balloon.offer import Level
 from workbench.units import PAGE_BYTES
 
 
@@ -17,7 +16,7 @@ def poison_is_saved_though_it_was_not_negotiated(patch):
     real = migration._subsections
 
     def subsections(machine, *, resized):
-        name = migration.POISON_SECTION[Level.QEMU_7_2]
+        name = migration.POISON_SECTION
         names = [one for one in real(machine, resized=resized) if one != name]
         place = names.index("virtio/64bit_features")
         return [*names[:place], name, *names[place:]]

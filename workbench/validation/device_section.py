@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from workbench.errors import InputError
 from workbench.model.balloon.migration import HINT_SECTION, POISON_SECTION
-from workbench.model.balloon.offer import Level
 from workbench.model.balloon.pci import QUEUE_MAX
 from workbench.model.balloon.pci_config import CONFIG_SPACE_BYTES
 from workbench.validation.stream_reader import FOOTER, SUBSECTION
@@ -42,7 +41,7 @@ _PCI_VERSION: Final = 2
 _SECTION_NAME: Final = re.compile(rb"\x04(.{4})(.)([\x21-\x7e]*virtio-balloon)\0\0\0\0", re.DOTALL)
 """Kind, section number, length of the name, name, instance 0."""
 
-_POISON: Final = POISON_SECTION[Level.QEMU_7_2]
+_POISON: Final = POISON_SECTION
 _CUT: Final = "the stream ends within the balloon's section"
 
 

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
     from workbench.model.balloon.machine import Machine
     from workbench.model.balloon.pci import QueueRegisters
+    from workbench.model.balloon.virtio import VirtioDevice
 
+HINT_SECTION: Final = "virtio-balloon-device/free-page-report"
 POISON_SECTION: Final = "virtio-balloon-device/page-poison"
 _MISSPELT_POISON_SECTION: Final = "vitio-balloon-device/page-poison"
 """Until 6.1; not even a destination that calls it so takes it for a section of this device."""
@@ -106,9 +108,7 @@ def save_state(machine: Machine) -> DeviceState:
         actual=balloon.actual,
         poison_val=balloon.poison_val if balloon.has_page_poison() else None,
         hint=(hinting.cmd_id, hinting.status) if device.guest_features & HAS_HINT else None,
-        poison_section=(
-            POISON_SECTION if device.traits.poison_section_is_known else _MISSPELT_POISON_SECTION
-        ),
+        poison_section=_poison_section(device),
         selects=(pci.device_feature_select, pci.driver_feature_select),
         driver_features=tuple(pci.driver_features),
         registers=copy.deepcopy(pci.queues),
@@ -116,12 +116,17 @@ def save_state(machine: Machine) -> DeviceState:
     )
 
 
+def _poison_section(device: VirtioDevice) -> str:
+    known = device.traits.poison_section_is_known
+    return POISON_SECTION if known else _MISSPELT_POISON_SECTION
+
+
 def _subsections(machine: Machine, *, resized: bool) -> Iterator[str]:
     """Name the subsections that are needed."""
     device, balloon = machine.device, machine.balloon
     needed = {
         HINT_SECTION: device.guest_features & HAS_HINT,
-        POISON_SECTION[device.offer.level]: balloon.has_page_poison(),
+        _poison_section(device): balloon.has_page_poison(),
         "virtio/64bit_features": device.host_features & _HAS_UPPER_FEATURES,
         "virtio/virtqueues": device.host_features & HAS_VERSION_1,
         "virtio/ringsize": resized,
