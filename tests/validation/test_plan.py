@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from workbench.model.balloon.offer import make_offer
 from workbench.validation.driver import Driver
 from workbench.validation.host_steps import HOST_STEPS
 from workbench.validation.kinds import KINDS, Scene
@@ -184,3 +185,20 @@ def test_every_step_is_known_and_can_be_stored(kind_name):
             accesses = written.compile(step)
             assert accesses == stored.compile((name, *operands))
             assert accesses is not None or name in {*HOST_STEPS, *MIGRATION_STEPS}
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in ALL if kind.variants], ids=lambda kind: kind.name
+)
+def test_variants_are_taken_in_turn_and_each_has_a_machine_in_a_usual_run(kind):
+    jobs = [job for job in make_plan("s", 20_000, ALL) if job.kind_name == kind.name]
+    turns = {job.machine % len(kind.variants) for job in jobs}
+
+    assert turns == set(range(len(kind.variants)))
+
+
+@pytest.mark.parametrize("machine", range(8))
+def test_a_variant_is_what_it_says(machine):
+    setup, _ = job_of("config space", machine=machine).begin()
+
+    assert make_offer(setup.properties).config_bytes == (16, 16, 12, 8)[machine % 4]

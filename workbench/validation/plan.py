@@ -38,6 +38,9 @@ class Job:
         """Choose the machine, and write its programs, batch by batch."""
         random = Random(f"{self.seed}:{self.kind_name}:{self.machine}")
         setup = self.kind.setup(random)
+        if self.kind.variants:
+            variant = self.kind.variants[self.machine % len(self.kind.variants)]
+            setup = variant(random, setup)
         return setup, self._batches(random, Scene(setup))
 
     def _batches(self, random: Random, scene: Scene) -> Iterator[list[list[Step]]]:

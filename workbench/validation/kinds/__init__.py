@@ -12,6 +12,7 @@ from workbench.validation.kinds import (
     registers,
     rings,
     sources,
+    transport,
 )
 from workbench.validation.kinds.kind import Kind, Scene
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 KINDS: Final[Mapping[str, Kind]] = {
     kind.name: kind
-    for room in (rings, device, registers, hints, machines, migrations, sources)
+    for room in (rings, transport, device, registers, hints, machines, migrations, sources)
     for kind in room.KINDS
 }
 """Every kind, by name, in the order in which they are listed."""

@@ -6,7 +6,8 @@ from dataclasses import replace
 from struct import pack
 from typing import TYPE_CHECKING
 
-from workbench.model.balloon.offer import EVENT_IDX
+from workbench.model.balloon import pci
+from workbench.model.balloon.offer import ACCESS_PLATFORM, EVENT_IDX
 from workbench.schema import Feature
 from workbench.units import MIB, PAGE_BYTES
 from workbench.validation.driver import STOP
@@ -41,6 +42,29 @@ def any_setup(random: Random) -> Setup:
     )
 
 
+def _full_config(_: Random, setup: Setup) -> Setup:
+    return replace(setup, properties=replace(setup.properties, page_poison=None))
+
+
+def _fixed_config(_: Random, setup: Setup) -> Setup:
+    properties = replace(setup.properties, page_poison=False, qemu_4_0_config_size=True)
+    return replace(setup, properties=properties)
+
+
+def _config_with_hints(_: Random, setup: Setup) -> Setup:
+    properties = replace(
+        setup.properties, page_poison=False, qemu_4_0_config_size=None, free_page_hint=True
+    )
+    return replace(setup, properties=properties)
+
+
+def _least_config(_: Random, setup: Setup) -> Setup:
+    properties = replace(
+        setup.properties, page_poison=False, qemu_4_0_config_size=None, free_page_hint=False
+    )
+    return replace(setup, properties=properties)
+
+
 def _platform_setup(random: Random) -> Setup:
     """A machine with the one feature that a driver must not refuse."""
     properties = replace(random_properties(random), iommu_platform=True, disable_legacy=True)
@@ -59,6 +83,10 @@ def _poison(random: Random, scene: Scene) -> list[Step]:
     features = random_features(random, scene) | (_PAGE_POISON if random.random() < 0.8 else 0)
     start: Step = ("start", features & scene.offer.features, [(queue, 0)], random.random() < 0.3)
     steps: list[Step] = [start]
+    if random.random() < 0.15:
+        steps = [("reset",), ("status", 3), ("features", features & scene.offer.features)]
+        steps += [("config_write", _POISON, 4, random.choice(_VALUES)), ("status", 0x0B)]
+        steps += [("queue", queue, 0), ("status", 0x0F)]
     for _ in range(random.randrange(1, 5)):
         chance = random.random()
         if chance < 0.4:
@@ -73,7 +101,8 @@ def _poison(random: Random, scene: Scene) -> list[Step]:
         else:
             steps.append(start)
             if random.random() < 0.5:
-                steps.append(("config_write", _ACTUAL, 4, random.randrange(8, 16)))
+                field = random.choice((_ACTUAL, _ACTUAL, 0, 8))
+                steps.append(("config_write", field, 4, random.randrange(8, 16)))
         if random.random() < 0.4:
             steps += report_steps(random, scene, queue)
     steps += report_steps(random, scene, queue)
@@ -84,6 +113,8 @@ def _config_space(random: Random, scene: Scene) -> list[Step]:
     """Read and write with every width at every place, inside and beyond."""
     steps: list[Step] = [_start(random, scene, [])]
     legacy = steps[0][3]
+    if random.random() < 0.2:
+        steps = [("reset", legacy)]
     for _ in range(random.randrange(3, 12)):
         offset = random.randrange(20)
         width = random.choice((1, 2, 4, 4) if legacy else (1, 2, 4, 4, 8))
@@ -105,6 +136,8 @@ def _features(random: Random, scene: Scene) -> list[Step]:
         steps += [("register_write", 0, 4, select), ("register_read", 4, 4)]
     if legacy:
         steps += [("port_read", 0, 4), ("features", wide & 0xFFFFFFFF), ("port_read", 4, 4)]
+        steps += [("port_write", pci.LEGACY_QUEUE_SELECT, 2, random.randrange(7))]
+        steps += [("port_read", pci.LEGACY_QUEUE_NUM, 2)]
     else:
         chosen = random.choice((wide, scene.offer.features & wide, scene.offer.features))
         steps += [("features", chosen & ~(1 << 34)), ("status", 0x0B)]
@@ -118,7 +151,10 @@ def _features(random: Random, scene: Scene) -> list[Step]:
 
 def _platform(random: Random, scene: Scene) -> list[Step]:
     """Refuse the feature, or take it and lose the right to access memory."""
-    if random.random() < 0.6:
+    if random.random() < 0.3:
+        refused = scene.offer.features & ~(1 << ACCESS_PLATFORM | 1 << EVENT_IDX)
+        return [("start", refused, [(scene.report, 0)]), ("status_read",), ("observe",)]
+    if random.random() < 0.5:
         return _features(random, scene)
     start: Step = ("start", scene.offer.features & ~(1 << EVENT_IDX), [(scene.report, 0)])
     steps: list[Step] = [("bus_master", 0)] if random.random() < 0.3 else []
@@ -132,7 +168,7 @@ def _pfns(random: Random, scene: Scene, count: int) -> bytes:
     for _ in range(count):
         frame = scene.page(random) // PAGE_BYTES
         if random.random() < 0.1:
-            frame = random.choice((0xFFFFFFFF, FIRMWARE >> 12, HOLE >> 12, 0xC0, 0x10000000))
+            frame = random.choice((0xFFFFFFFF, FIRMWARE >> 12, HOLE >> 12, 0xC0, 0x10000000, 0))
         frames.append(frame)
     return pack(f"<{count}I", *frames)
 
@@ -170,6 +206,7 @@ def _statistics(random: Random, scene: Scene) -> list[Step]:
     """Send numbers, ask for them, hold two elements, reset in between."""
     steps: list[Step] = [_start(random, scene, [(2, 0), (0, 0)])]
     array = STOP + 2 * MIB
+    reports = scene.report < len(scene.offer.queues)
     for number in range(random.randrange(1, 5)):
         records = b"".join(
             pack("<HQ", random.choice((0, 1, 4, 5, 9, 10, 15, 99)), random.getrandbits(64))
@@ -185,11 +222,14 @@ def _statistics(random: Random, scene: Scene) -> list[Step]:
         elif chance < 0.2:
             pieces = [(place, 10, 1)]
         steps += [("element", 2, pieces, random.randrange(2)), ("kick", 2), ("observe",)]
+        if chance < 0.05 and reports:
+            steps += [("queue", scene.report, 0), ("element", scene.report, [(HOLE, 1, 1)], 0)]
+            steps += [("kick", scene.report), ("observe",)]
         if random.random() < 0.2:
             steps.append(("avail_jump", 2, random.choice((1, 2, 0xFFFF))))
         if random.random() < 0.15:
             steps.append(_start(random, scene, [(2, 0), (0, 0)]))
-    if scene.report < len(scene.offer.queues):
+    if reports:
         steps += [("queue", scene.report, 0), *report_steps(random, scene, scene.report)]
     return steps
 
@@ -254,6 +294,8 @@ KINDS = (
         about="every width at every offset",
         setup=any_setup,
         program=_config_space,
+        variants=(_full_config, _fixed_config, _config_with_hints, _least_config),
+        machine_programs=80,
     ),
     Kind(
         name="features",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from workbench.validation.driver import Step
     from workbench.validation.kinds.kind import Scene
 
+PAGE_POISON = 1 << int(Feature.PAGE_POISON)
 HINT = 1 << int(Feature.FREE_PAGE_HINT)
 COMMANDS = STOP + 2 * MIB
 """Where commands are written; the pages that are hinted are elsewhere."""
@@ -43,18 +44,23 @@ def hint_features(random: Random, scene: Scene) -> int:
     Not the event index: with it nobody knows whether the device has already looked.
     """
     features = random_features(random, scene) & ~(1 << EVENT_IDX)
+    if random.random() < 0.5:
+        features |= PAGE_POISON & scene.offer.features
     return features | HINT if random.random() < 0.8 else features & ~HINT
 
 
 def hint_element(
     random: Random, scene: Scene, command: int | None, *, safe: bool = False
 ) -> list[Step]:
-    """Send a command, pages, or both; `safe` ones cannot break the device."""
+    """Send a command, pages, or both; `safe` ones cannot break the device.
+
+    They have no tables, which are written anew after some elements, while those may still wait.
+    """
     steps: list[Step] = []
     pieces = []
     if command is not None:
         steps.append(("poke", COMMANDS, pack("<II", command, 0x1234).hex()))
-        pieces.append((COMMANDS, random.choice((4, 4, 4, 8)), 0))
+        pieces += command_pieces(random)
     if command is None or random.random() < 0.2:
         for _ in range(random.randrange(1, 4)):
             address = scene.page(random) + random.choice((0, 0, 0, 0x800))
@@ -65,9 +71,18 @@ def hint_element(
     queue = scene.hint
     return [
         *steps,
-        ("element", queue, pieces, random.randrange(2)),
+        ("element", queue, pieces, 0 if safe else random.randrange(2)),
         ("kick", queue),
     ]
+
+
+def command_pieces(random: Random) -> list[tuple[int, int, int]]:
+    """Name the bytes of a command: its four, more, or in two pieces."""
+    length = random.choice((4, 4, 4, 8))
+    if random.random() < 0.8:
+        return [(COMMANDS, length, 0)]
+    cut = random.randrange(1, 4)
+    return [(COMMANDS, cut, 0), (COMMANDS + cut, length - cut, 0)]
 
 
 def quiet_start(random: Random, scene: Scene) -> list[Step]:

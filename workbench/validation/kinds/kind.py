@@ -78,6 +78,8 @@ class Kind:
     """Chooses a machine."""
     program: Callable[[Random, Scene], list[Step]]
     """Writes a program for it."""
+    variants: tuple[Callable[[Random, Setup], Setup], ...] = ()
+    """What is changed of it, in turn, so that a run with few machines has one of each."""
     weight: float = 10
     """Its share of a run."""
     machine_programs: int = 150

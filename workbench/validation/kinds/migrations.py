@@ -6,10 +6,14 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from workbench.model.balloon.offer import EVENT_IDX, Properties
+from workbench.schema import Feature
 from workbench.units import MIB, PAGE_BYTES
 from workbench.validation.kinds.device import KINDS as DEVICE_KINDS
 from workbench.validation.kinds.hints import (
     COMMANDS,
+    HINT,
+    PAGE_POISON,
+    command_pieces,
     hint_element,
     hint_setup,
     quiet_start,
@@ -26,6 +30,7 @@ from workbench.validation.kinds.rings import KINDS as RING_KINDS
 from workbench.validation.setup import Backend, Setup
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from random import Random
 
     from workbench.validation.driver import Step
@@ -34,6 +39,7 @@ if TYPE_CHECKING:
 
 _PROGRAMS = {kind.name: kind.program for kind in (*RING_KINDS, *DEVICE_KINDS)}
 _POISON = 12
+REPORTING = 1 << int(Feature.REPORTING)
 
 
 def _incoming_setup(random: Random) -> Setup:
@@ -71,11 +77,20 @@ def _snapshot(random: Random, scene: Scene) -> list[Step]:
     return steps + report_steps(random, scene, scene.report)
 
 
+def _with_everything(_: Random, setup: Setup) -> Setup:
+    properties = replace(setup.properties, page_poison=None, free_page_reporting=True)
+    return replace(setup, properties=properties)
+
+
+def _as_chosen(_: Random, setup: Setup) -> Setup:
+    return setup
+
+
 def _begin_hints(random: Random, scene: Scene) -> list[Step]:
     """Fill memory, and begin a migration: in a running machine, most of the time."""
     steps = quiet_start(random, scene)
     steps.append(("fill", scene.page(random), 3 * PAGE_BYTES, random.randrange(1, 256)))
-    if random.random() < 0.2:
+    if random.random() < 0.5:
         steps.append(("config_write", _POISON, 4, POISON))
     return [*steps, ("migration_begin",), ("config_read", 8, 4), ("observe",)]
 
@@ -95,23 +110,21 @@ def _hints(random: Random, scene: Scene) -> list[Step]:
     steps += begin
     if random.random() < 0.3:
         steps += hint_element(random, scene, None, safe=safe)
-    for _ in range(random.randrange(1, 5)):
+    # What waits for a stopped machine must fit into the ring.
+    for _ in range(random.randrange(1, 3 if stopped else 5)):
         if random.random() < 0.7:
-            steps += _right_command(random, queue)
+            pages = [(scene.page(random), PAGE_BYTES, 1)] if random.random() < 0.7 else []
+            steps += _right_command(random, queue, pages, safe=safe)
             steps += hint_element(random, scene, None, safe=safe)
-            if random.random() < 0.4 and not safe:
+            if random.random() < 0.8 and not safe:
                 pieces = [(HOLE, PAGE_BYTES, 1), (scene.page(random) + 0x800, 2 * PAGE_BYTES, 1)]
                 steps += [("element", queue, pieces, 0), ("kick", queue)]
+        if random.random() < 0.5:
+            steps += _right_command(random, queue, safe=safe)
         for _ in range(random.randrange(3)):
             command = None if random.random() < 0.85 else random.choice((0, 1, 0x12345678))
             steps += hint_element(random, scene, command, safe=safe)
-        chance = random.random()
-        if chance < 0.2:
-            steps.append(("config_read", 8, 4))
-        elif chance < 0.3:
-            steps += [("balloon", 4 * MIB), ("observe",), ("config_read", 8, 4)]
-        elif chance < 0.4:
-            steps.append(("fill", scene.page(random), PAGE_BYTES, random.randrange(1, 256)))
+        steps += _meanwhile(random, scene)
     # Nor may hinting run when the device is reset.
     steps += [*hint_element(random, scene, 0, safe=True), ("config_read", 8, 4)]
     if resets:
@@ -124,12 +137,29 @@ def _hints(random: Random, scene: Scene) -> list[Step]:
     return [*steps, ("postcopy_capability", 0)] if postcopy else steps
 
 
-def _right_command(random: Random, queue: int) -> list[Step]:
-    """Send the id that was asked for, or one beside it."""
+def _meanwhile(random: Random, scene: Scene) -> list[Step]:
+    """Do what is no hint."""
+    chance = random.random()
+    if chance < 0.2:
+        return [("config_read", 8, 4)]
+    if chance < 0.3:
+        return [("balloon", 4 * MIB), ("observe",), ("config_read", 8, 4)]
+    if chance < 0.4:
+        return [("fill", scene.page(random), PAGE_BYTES, random.randrange(1, 256))]
+    if chance < 0.6 and scene.report < len(scene.offer.queues):
+        return [("queue", scene.report, 0), *report_steps(random, scene, scene.report)]
+    return []
+
+
+def _right_command(
+    random: Random, queue: int, pages: Sequence[tuple[int, int, int]] = (), *, safe: bool = False
+) -> list[Step]:
+    """Send the id that was asked for, or one beside it, and pages with it."""
     ahead = random.choice((0, 0, 0, 0, 1, -1))
+    indirect = 0 if safe else random.randrange(2)
     return [
         ("write_cmd_id", COMMANDS, ahead),
-        ("element", queue, [(COMMANDS, 4, 0)], random.randrange(2)),
+        ("element", queue, [*command_pieces(random), *pages], indirect),
         ("kick", queue),
     ]
 
@@ -139,7 +169,10 @@ def _wrap(random: Random, scene: Scene) -> list[Step]:
     first = 0xFFFFFFFF - random.randrange(2)
     start = ("start", scene.offer.features & ~(1 << EVENT_IDX), [(scene.hint, 0)])
     steps: list[Step] = [start, ("avail_flags", scene.hint, 1)]
-    steps += [("age_hints", first, random.randrange(4)), ("ballast",), ("config_read", 8, 4)]
+    status = random.choice((0, 1, 2, 2, 2, 2, 3))
+    steps += [("age_hints", first, status), ("ballast",), ("config_read", 8, 4)]
+    for _ in range(2):
+        steps += hint_element(random, scene, None, safe=True)
     for _ in range(random.randrange(1, 4)):
         steps += [("migration_begin",), ("config_read", 8, 4)]
         steps += [*_right_command(random, scene.hint), ("config_read", 8, 4)]
@@ -149,36 +182,44 @@ def _wrap(random: Random, scene: Scene) -> list[Step]:
 
 
 def _over_setup(random: Random) -> Setup:
-    return Setup(memory=SMALL, properties=random_properties(random))
+    properties = random_properties(random)
+    if random.random() < 0.6:
+        properties = replace(properties, page_poison=None)
+    return Setup(memory=SMALL, properties=properties)
 
 
 def _over(random: Random, scene: Scene) -> list[Step]:
-    """Use a device, migrate it to one that offers what it likes, and go on there."""
+    """Use a device, migrate it to one that offers what it likes, and go on there.
+
+    Half of the devices have a stale shadow; others expect as little as can be of the destination.
+    """
     queues = [(number, 0) for number in range(len(scene.offer.queues)) if number != scene.hint]
     legacy = random.random() < 0.25
     # What is the reporting queue here may be the hint queue there, whose thread must be waited for.
     features = random_features(random, scene) & ~(1 << EVENT_IDX)
+    scenario = random.choice(("stale", "stale", "bare", "any"))
+    if scenario == "stale":
+        features |= PAGE_POISON & scene.offer.features
+    elif scenario == "bare" and random.random() < 0.8:
+        features &= ~(REPORTING | HINT | PAGE_POISON)
     steps: list[Step] = [("start", features & 0xFFFFFFFF if legacy else features, queues, legacy)]
-    if random.random() < 0.5:
-        steps.append(("config_write", _POISON, 4, random.choice((0, 1, POISON))))
+    if scenario == "stale" or random.random() < 0.7:
+        values = (1, POISON) if scenario == "stale" else (0, 1, POISON, POISON)
+        steps.append(("config_write", _POISON, 4, random.choice(values)))
     if random.random() < 0.5:
         steps.append(("config_write", 4, 4, random.randrange(64)))
     if random.random() < 0.4:
         steps.append(("balloon", random.choice((1, 4, 7)) * MIB))
-    if random.random() < 0.25:
+    if scenario == "stale" or random.random() < 0.2:
         steps += [("reset", legacy), steps[0]]
+        if random.random() < 0.5:
+            steps.append(("config_write", _POISON, 4, POISON))
     if random.random() < 0.8:
         steps += [("element", 2, [(COMMANDS, 100, 0)], 0), ("kick", 2)]
-    if random.random() < 0.15:
+    if random.random() < 0.4:
         steps += [("element", scene.report, [(COMMANDS, 0, 1)], 0), ("kick", scene.report)]
     steps += report_steps(random, scene, scene.report)
-    properties = random_properties(random)
-    chance = random.random()
-    if chance < 0.4:
-        properties = replace(scene.setup.properties, deflate_on_oom=True)
-    elif chance < 0.7:
-        properties = Properties(page_poison=False)  # Refused, if reports or poison were taken.
-    steps += [("migrate_over", asdict(properties)), ("observe",)]
+    steps += [("migrate_over", asdict(_destination(random, scene, scenario))), ("observe",)]
     if random.random() < 0.5:
         steps.append(("config_write", 4, 4, random.randrange(64)))
     steps += [("config_read", offset, 4) for offset in (0, 4, 8, 12)]
@@ -186,6 +227,18 @@ def _over(random: Random, scene: Scene) -> list[Step]:
         steps += [("poke", COMMANDS, "0400" + "11" * 8), ("element", 2, [(COMMANDS, 10, 0)], 0)]
         steps += [("kick", 2), ("guest_statistics",)]
     return steps + report_steps(random, scene, scene.report)
+
+
+def _destination(random: Random, scene: Scene, scenario: str) -> Properties:
+    """Choose what the destination offers: more, other queues, as little as can be, or anything."""
+    ours = scene.setup.properties
+    bare = Properties(page_poison=False)  # Refused, if reports or poison were taken.
+    if scenario == "bare":
+        return bare
+    other_queues = replace(ours, free_page_hint=not ours.free_page_hint)
+    if scenario == "stale":
+        return random.choice((replace(ours, deflate_on_oom=True), other_queues))
+    return random.choice((other_queues, other_queues, bare, random_properties(random)))
 
 
 KINDS = (
@@ -218,8 +271,9 @@ KINDS = (
         about="hints that a migration has asked for, and which pages it then sends",
         setup=hint_setup,
         program=_hints,
+        variants=(_with_everything, _with_everything, _as_chosen),
         prologue=(("ballast",),),
-        weight=1,
+        weight=4.5,
         machine_programs=20,
         batch_programs=1,
     ),
@@ -228,7 +282,7 @@ KINDS = (
         about="hints at the end of the ids",
         setup=hint_setup,
         program=_wrap,
-        weight=0.35,
+        weight=1,
         machine_programs=1,
         batch_programs=1,
     ),
@@ -237,7 +291,7 @@ KINDS = (
         about="a device that goes on in another QEMU, which offers something else",
         setup=_over_setup,
         program=_over,
-        weight=1,
+        weight=4,
         machine_programs=5,
         batch_programs=1,
     ),

@@ -28,6 +28,8 @@ HOLE: Final = 0x3000_0000
 """An address far from all memory of the machines that programs run on."""
 FIRMWARE: Final = 0xF0000
 OPTION_ROMS: Final = 0xC0000
+LAST_FIRMWARE: Final = 0xFFFF0000
+"""The same firmware again, below 4 GiB; nothing is before it."""
 LOCAL_APIC: Final = 0xFEE00000
 
 FILL: Final = 0xA5
@@ -100,8 +102,11 @@ def report_steps(random: Random, scene: Scene, queue: int) -> list[Step]:
         steps.append(("fill", page, PAGE_BYTES * random.randrange(1, 4), random.randrange(1, 256)))
     for _ in range(random.randrange(1, 4)):
         ranges = [random_range(random, scene) for _ in range(random.choice((1, 1, 2, 3, 5)))]
-        if random.random() < 0.06:
+        chance = random.random()
+        if chance < 0.06:
             ranges.insert(0, (scene.page(random), random_length(random), 0))
+        elif chance < 0.08:
+            ranges = [(scene.page(random), PAGE_BYTES, 0)]
         steps.append(("element", queue, ranges, int(random.random() < 0.3)))
         if random.random() < 0.7:
             steps.append(("kick", queue))

@@ -5,16 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from workbench.model.balloon import pci
-from workbench.model.balloon.offer import EVENT_IDX, NOTIFY_ON_EMPTY, Properties
+from workbench.model.balloon.offer import (
+    EVENT_IDX,
+    NOTIFY_ON_EMPTY,
+    QUEUE_SIZES,
+    Properties,
+    Queue,
+)
 from workbench.model.balloon.split_ring import F_INDIRECT, F_NEXT, F_WRITE
 from workbench.units import PAGE_BYTES
-from workbench.validation.driver import STOP, Ring
+from workbench.validation.driver import Ring
 from workbench.validation.kinds.kind import SMALL, Kind
 from workbench.validation.kinds.parts import (
     FIRMWARE,
     HOLE,
+    LAST_FIRMWARE,
     LOCAL_APIC,
-    MODERN,
     OPTION_ROMS,
     POISON,
     legacy_features,
@@ -56,7 +62,7 @@ def _queue_sizes(random: Random, scene: Scene) -> list[Step]:
     if random.random() < 0.3:
         ignored = random.choice((0, 1025, 2048, 0xFFFF))
         steps.append(("register_write", pci.QUEUE_SIZE, 2, ignored))
-    for number in range(random.randrange(1, 4)):
+    for number in range(random.randrange(1, 7)):
         steps.append(("register_write", pci.QUEUE_SELECT, 2, number))
         steps.append(("register_read", pci.QUEUE_SIZE, 2))
     return steps + report_steps(random, scene, queue)
@@ -73,7 +79,7 @@ def _malformed(random: Random, scene: Scene) -> list[Step]:
     if random.random() < 0.5:
         steps += report_steps(random, scene, queue)
     good = (page, PAGE_BYTES, F_WRITE | F_NEXT)
-    fault = random.randrange(13)
+    fault = random.randrange(14)
     chains: dict[int, Step] = {
         0: ("element", queue, [(page, PAGE_BYTES, 1), (page + PAGE_BYTES, 0, 1)]),
         1: ("element", queue, [(page, PAGE_BYTES, 1), (page, PAGE_BYTES, 0)], random.randrange(2)),
@@ -81,13 +87,18 @@ def _malformed(random: Random, scene: Scene) -> list[Step]:
         3: ("chain", queue, [(*good, random.choice((32, 33, 500, 0xFFFF)))]),
         4: ("available", queue, random.choice((32, 33, 1000, 0xFFFF))),
         5: ("chain", queue, [(page, random.choice((0, 8, 17, 24)), F_INDIRECT, 0)]),
-        6: ("element", queue, [(page, PAGE_BYTES, 1)] * random.choice((1023, 1024, 1025)), 1),
+        6: ("element", queue, [(page, PAGE_BYTES, 1)] * random.choice((1024, 1025)), 1),
         7: ("element", queue, [(page, PAGE_BYTES, 1)] * random.choice((31, 32)), 0),
         8: ("chain", queue, [(page, PAGE_BYTES, F_WRITE | F_INDIRECT, 0)] * 2, 1),
         9: ("avail_jump", queue, random.choice((1, 2, 33, 40, 64))),
         10: ("chain", queue, [(*good, 2), (*good, 0), (page, 2 * PAGE_BYTES, F_WRITE, 0)], 1),
         11: ("chain", queue, [(HOLE, 16 * random.randrange(1, 4), F_INDIRECT, 0)]),
         12: ("chain", queue, [(scene.regions[0].stop - 16, 32, F_INDIRECT | F_WRITE, 0)]),
+        13: (
+            "chain",
+            queue,
+            [(*good, 1), (page + PAGE_BYTES, PAGE_BYTES, F_WRITE | F_INDIRECT, 0)],
+        ),
     }
     steps += [chains[fault], ("kick", queue), ("observe",)]
     if random.random() < 0.3:
@@ -108,6 +119,9 @@ def _bounds(random: Random, scene: Scene) -> list[Step]:
         end - 2048,
         random.choice(scene.edges),
         max(random.choice(scene.edges) - PAGE_BYTES, 0),
+        max(random.choice(scene.edges) - 2048, 0),
+        LAST_FIRMWARE - 2048,
+        FIRMWARE + 0xF800,
         0,
         0x1000,
         0xA0000,
@@ -138,10 +152,10 @@ def _interrupts(random: Random, scene: Scene) -> list[Step]:
     if random.random() < 0.25:
         return _lost_event(random, scene)
     queue = scene.report
-    legacy = random.random() < 0.4
+    legacy = random.random() < 0.5
     if legacy:
         features = legacy_features(random, scene) | (
-            1 << NOTIFY_ON_EMPTY if random.random() < 0.6 else 0
+            1 << NOTIFY_ON_EMPTY if random.random() < 0.7 else 0
         )
     else:
         features = random_features(random, scene)
@@ -158,6 +172,9 @@ def _interrupts(random: Random, scene: Scene) -> list[Step]:
             ("element", queue, [random_range(random, scene)], 0)
             for _ in range(random.randrange(1, 4))
         ]
+        if random.random() < 0.1:
+            ring = Ring(queue, QUEUE_SIZES[Queue.REPORT], packed=False)
+            steps.append(("element", queue, [(ring.used, PAGE_BYTES, 1)], 0))
         steps += [("kick", queue, 2), ("observe",)]
     return steps
 
@@ -196,6 +213,9 @@ def _packed(random: Random, scene: Scene) -> list[Step]:
     size = random.choice((0, 0, 1, 4, 13, 32, 64))
     features = random_features(random, scene, packed=True)
     steps: list[Step] = [("start", features, [(queue, size)])]
+    if random.random() < 0.3:
+        steps += [("register_write", pci.DEVICE_FEATURE_SELECT, 4, 1)]
+        steps += [("register_read", pci.DEVICE_FEATURE, 4)]
     for _ in range(random.randrange(1, 5)):
         chance = random.random()
         if chance < 0.2:
@@ -219,120 +239,6 @@ def _packed(random: Random, scene: Scene) -> list[Step]:
         else:
             steps += report_steps(random, scene, queue)
     return steps
-
-
-def _transport(random: Random, scene: Scene) -> list[Step]:
-    """Reset queues, take the right to access memory away, kick what is not there."""
-    queue = scene.report
-    features = random_features(random, scene)
-    steps: list[Step] = [("start", features, [(queue, 0)])]
-    for _ in range(random.randrange(1, 4)):
-        steps += random.choice(
-            (
-                [("kick", queue, 4), *_without_bus_master(random, scene, queue)],
-                [
-                    ("register_write", pci.QUEUE_SELECT, 2, queue),
-                    ("register_write", pci.QUEUE_RESET, 2, random.choice((0, 2))),
-                    ("register_write", pci.QUEUE_RESET, 2, 1),
-                    ("register_read", pci.QUEUE_ENABLE, 2),
-                    ("kick", queue),
-                    # Not before the reset: QEMU would go on where it was, through 65,536 places.
-                    ("queue", queue, 0),
-                ],
-                [
-                    ("register_write", pci.QUEUE_SELECT, 2, random.randrange(3)),
-                    ("register_write", pci.QUEUE_DESC, 4, scene.regions[0].stop - 64),
-                    ("register_write", pci.QUEUE_ENABLE, 2, 1),
-                ],
-                [("port_write", pci.LEGACY_QUEUE_PFN, 4, 0), ("start", features, [(queue, 0)])],
-                _grown_queue(features, queue),
-                _odd_place(random, scene, features, queue),
-                _reset_while_held(random, features),
-                [
-                    ("register_write", pci.QUEUE_SELECT, 2, queue),
-                    ("register_write", pci.QUEUE_ENABLE, 2, random.choice((0, 2, 3))),
-                ],
-                [("kick", random.choice((0, 1, 2, 7, 100, 900)), random.choice((1, 2, 4)))],
-                [("status", random.choice((0x0B, 0x03, 0x4F, 0x80, 0xFF, 0x8F)))],
-                [
-                    ("register_write", pci.QUEUE_SELECT, 2, random.choice((3, 5, 1023, 1024))),
-                    ("register_read", pci.QUEUE_SIZE, 2),
-                    ("register_read", pci.QUEUE_SELECT, 2),
-                    ("register_read", pci.NUM_QUEUES, 2),
-                    ("register_read", pci.QUEUE_NOTIFY_OFF, 2),
-                ],
-            )
-        )
-        steps += report_steps(random, scene, queue)
-    return steps
-
-
-def _grown_queue(features: int, queue: int) -> list[Step]:
-    """Raise a queue's size behind QEMU's back: an error, as long as no entry was taken yet.
-
-    With the event index, or later, it would end QEMU.
-    """
-    return [
-        ("start", features & ~(1 << EVENT_IDX), [(queue, 0)]),
-        ("register_write", pci.QUEUE_SELECT, 2, queue),
-        ("register_write", pci.QUEUE_SIZE, 2, 64),
-        ("element", queue, [(STOP, PAGE_BYTES, 1)], 0),
-        ("kick", queue),
-        ("observe",),
-        ("start", features, [(queue, 0)]),
-    ]
-
-
-def _odd_place(random: Random, scene: Scene, features: int, queue: int) -> list[Step]:
-    """Place rings where no memory is, before memory, in firmware, or over the last address."""
-    places = (HOLE, (1 << 64) - 64, scene.regions[-1].stop, OPTION_ROMS, FIRMWARE)
-    place = random.choice(places)
-    ring = random.choice((pci.QUEUE_DESC, pci.QUEUE_DRIVER, pci.QUEUE_DEVICE))
-    return [
-        ("start", features, []),
-        ("queue", queue, 0),
-        ("register_write", pci.QUEUE_RESET, 2, 1),
-        ("register_write", ring, 4, place & 0xFFFFFFFF),
-        ("register_write", ring + 4, 4, place >> 32),
-        ("register_write", pci.QUEUE_ENABLE, 2, 1),
-        ("element", queue, [(STOP, PAGE_BYTES, 1)], 0),
-        ("kick", queue),
-        ("observe",),
-        ("start", features, [(queue, 0)]),
-    ]
-
-
-def _reset_while_held(random: Random, features: int) -> list[Step]:
-    """Reset the statistics queue while the device holds an element of it, and send two more."""
-    send: list[Step] = [("element", 2, [(STOP, 100, 0)], 0), ("kick", 2), ("observe",)]
-    return [
-        ("queue", 2, random.choice((0, 8))),
-        *send,
-        ("register_write", pci.QUEUE_SELECT, 2, 2),
-        ("register_write", pci.QUEUE_RESET, 2, 1),
-        ("queue", 2, 0),
-        *send,
-        *send,
-        ("start", features, []),
-    ]
-
-
-def _without_bus_master(random: Random, scene: Scene, queue: int) -> list[Step]:
-    """Seldom, because QEMU needs 30 ms to give the right to access memory, or to take it away."""
-    if random.random() < 0.7:
-        return []
-    return [("bus_master", 0), *report_steps(random, scene, queue), ("bus_master", 1)]
-
-
-def _early(random: Random, scene: Scene) -> list[Step]:
-    """Use queues before the device was told that the driver is ready, or not negotiated at all."""
-    queue = scene.report
-    features = random.choice((MODERN, 0, random_features(random, scene))) & scene.offer.features
-    stages: list[Step] = [("reset",)]
-    stages += [("status", 1), ("status", 3), ("features", features)][: random.randrange(4)]
-    if random.random() < 0.5:
-        stages.append(("status", 0x0B))
-    return [*stages, ("queue", queue, 0), *report_steps(random, scene, queue)]
 
 
 KINDS = (
@@ -376,17 +282,5 @@ KINDS = (
         about="packed rings: wrap, tables, events, errors",
         setup=_packed_setup,
         program=_packed,
-    ),
-    Kind(
-        name="transport",
-        about="queue resets, bus mastering, odd status values, kicks of nothing",
-        setup=reporting_setup,
-        program=_transport,
-    ),
-    Kind(
-        name="early",
-        about="queues used before the driver is ready",
-        setup=reporting_setup,
-        program=_early,
     ),
 )
