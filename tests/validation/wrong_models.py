@@ -50,8 +50,8 @@ def only_the_first_byte_of_poison_counts(patch):
     """poison_val is taken for a byte, as memset would."""
     real = balloon.Balloon.set_config
 
-    def set_config(self, config):
-        real(self, config)
+    def set_config(self, config, written):
+        real(self, config, written)
         self.poison_val &= 0xFF
 
     patch.setattr(balloon.Balloon, "set_config", set_config)
@@ -83,9 +83,9 @@ def alignment_is_not_asked_for(patch):
     """Ranges are cut to whole pages instead of being skipped."""
     real = reporting._discard_pieces
 
-    def discard_pieces(device, item):
+    def discard_pieces(device, queue, item):
         item.in_pieces = [_rounded(piece) for piece in item.in_pieces]
-        real(device, item)
+        real(device, queue, item)
 
     patch.setattr(reporting, "_discard_pieces", discard_pieces)
 
@@ -102,7 +102,7 @@ def alignment_is_that_of_the_guest_address(patch):
     """Alignment is asked of the guest's address instead of the offset in the block."""
     real = reporting._discard_pieces
 
-    def discard_pieces(device, item):
+    def discard_pieces(device, queue, item):
         aligned = [
             piece
             for piece in item.in_pieces
@@ -110,7 +110,7 @@ def alignment_is_that_of_the_guest_address(patch):
             or not (piece.address | piece.length_bytes) % piece.block.page_bytes
         ]
         item.in_pieces = aligned
-        real(device, item)
+        real(device, queue, item)
 
     patch.setattr(reporting, "_discard_pieces", discard_pieces)
 
@@ -118,7 +118,8 @@ def alignment_is_that_of_the_guest_address(patch):
 def alignment_is_always_4_kib(patch):
     """Huge pages are discarded in parts."""
 
-    def discard_pieces(device, item):
+    def discard_pieces(device, queue, item):
+        del queue
         for piece in item.in_pieces:
             if piece.block is not None and not piece.offset_bytes % PAGE_BYTES:
                 discard.discard_range(
@@ -135,7 +136,7 @@ def one_interrupt_a_kick(patch):
         last = None
         while (item := device.device.pop(queue)) is not None:
             if not (device.is_inhibited() or device.poison_val):
-                reporting._discard_pieces(device, item)
+                reporting._discard_pieces(device, queue, item)
             device.device.push(queue, item, 0)
             last = item
         if last is not None:
@@ -148,9 +149,9 @@ def readable_ranges_are_discarded(patch):
     """The direction of a reported descriptor does not matter."""
     real = reporting._discard_pieces
 
-    def discard_pieces(device, item):
+    def discard_pieces(device, queue, item):
         item.in_pieces = [*item.out_pieces, *item.in_pieces]
-        real(device, item)
+        real(device, queue, item)
 
     patch.setattr(reporting, "_discard_pieces", discard_pieces)
 
@@ -203,8 +204,8 @@ def descriptors_are_not_split(patch):
     """A range that leaves its block is as bad as one outside memory."""
     real = element._map_directly
 
-    def map_directly(address, length_bytes, guest, *, device_writes):
-        piece = real(address, length_bytes, guest, device_writes=device_writes)
+    def map_directly(address, length_bytes, guest, tally, *, device_writes):
+        piece = real(address, length_bytes, guest, tally, device_writes=device_writes)
         whole = piece is not None and piece.length_bytes == length_bytes
         return piece if whole else None
 

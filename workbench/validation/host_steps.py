@@ -6,7 +6,6 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from workbench.model.balloon.offer import Queue
-from workbench.model.balloon.statistics import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +30,7 @@ def balloon(session: Session, value: int) -> None:
 def query_balloon(session: Session) -> None:
     """Ask how large the guest is."""
     answer = session.real.qmp("query-balloon")
-    expected = {"actual": session.model.balloon.actual_bytes()}
+    expected = {"actual": session.model.balloon.query()}
     session.monitor_pairs.append(("query-balloon", expected, answer.get("return")))
 
 
@@ -51,7 +50,7 @@ def polling_interval(session: Session, value: int) -> None:
 def guest_statistics(session: Session) -> None:
     """Read the driver's numbers."""
     answer = session.real.qmp("qom-get", path=DEVICE, property="guest-stats")
-    expected = dict(zip(NAMES, session.model.balloon.statistics.values, strict=True))
+    expected = session.model.balloon.statistics.by_name(session.model.balloon.tally)
     session.monitor_pairs.append(("guest-stats", expected, answer["return"]["stats"]))
 
 

@@ -34,8 +34,13 @@ def model_machine(
     """Make the model of the machine that `setup` describes."""
     version = machine_version(setup.machine_type)
     memory = memory_of(setup)
-    ram_bytes = sum(backend.size_bytes for backend in (*setup.memory, *setup.dimms))
-    machine = Machine(make_offer(setup.properties, version, level), memory, ram_bytes, tally)
+    machine = Machine(
+        make_offer(setup.properties, version, level),
+        memory,
+        setup.memory_bytes,
+        tally,
+        module_bytes=sum(module.size_bytes for module in setup.dimms),
+    )
     machine.device.vm_running = not setup.stopped and setup.incoming == "none"
     return machine
 

@@ -203,6 +203,10 @@ class Guest:
         """Say what was discarded: block, offset and length."""
         return [entry[:3] for entry in self.traced("discard")]
 
+    def counts(self, *names: str) -> list[int]:
+        """Say how often rules were exercised."""
+        return [self.device.tally[name] for name in names]
+
     def is_broken(self) -> bool:
         """Say whether the device has given up."""
         return self.device.broken

@@ -99,7 +99,7 @@ def test_what_the_device_may_write_is_ignored():
     guest.send(Queue.INFLATE, (PAGE, PAGE_BYTES, 1))
 
     assert guest.discards() == []
-    assert guest.device.tally[rule.INFLATE_WRITABLE] == 1
+    assert guest.device.tally[rule.INFLATE_NOTHING] == 1
     assert guest.returned(Queue.INFLATE) == 1
 
 
@@ -195,7 +195,6 @@ def test_huge_pages_are_warned_of_once():
     send(guest, A_HUGE_PAGE)
 
     assert guest.device.errors == [WARNING]
-    assert guest.device.tally[rule.INFLATE_HUGE_WARNS] == 1
 
 
 # --- giving back (6.1)

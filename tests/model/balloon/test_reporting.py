@@ -304,7 +304,7 @@ def test_a_write_to_a_field_that_cannot_be_written_brings_it_back_too():
     [
         (0, [PATTERN], {rule.POISON_NOT_NEGOTIATED: 1}),
         (POISON, [0, 0], {}),
-        (POISON, [PATTERN, 0xAA], {rule.POISON_SET: 1}),
+        (POISON, [PATTERN, 0xAA], {rule.POISON_SET: 1, rule.POISON_CHANGED: 1}),
         (POISON, [PATTERN, 0, PATTERN], {rule.POISON_SET: 2, rule.POISON_CLEARED: 1}),
     ],
 )

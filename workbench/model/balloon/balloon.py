@@ -10,12 +10,17 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from workbench.model.balloon import rules as rule
-from workbench.model.balloon.hinting import HAS_HINT, NO_THREAD, Hinting
+from workbench.model.balloon.hinting import CMD_ID_MIN, HAS_HINT, NO_THREAD, Hinting
 from workbench.model.balloon.inflation import handle_output
 from workbench.model.balloon.offer import CONFIG_BYTES_MAX, Queue
 from workbench.model.balloon.reporting import handle_report
-from workbench.model.balloon.statistics import Statistics
-from workbench.model.balloon.virtio import S_DRIVER_OK, VirtioDevice
+from workbench.model.balloon.statistics import HAS_STATS, Statistics
+from workbench.model.balloon.virtio import (
+    HAS_VERSION_1,
+    S_DRIVER_OK,
+    S_FEATURES_OK,
+    VirtioDevice,
+)
 from workbench.schema import Feature
 from workbench.units import PAGE_BYTES
 
@@ -28,7 +33,12 @@ if TYPE_CHECKING:
 _CONFIG: Final = Struct("<IIII")
 """num_pages, actual, free_page_hint_cmd_id, poison_val: little endian on every interface."""
 
+_ACTUAL: Final = range(4, 8)
+_POISON_VAL: Final = range(12, 16)
+"""Where in it the driver may write."""
+
 _HAS_POISON: Final = 1 << int(Feature.PAGE_POISON)
+_HAS_REPORTING: Final = 1 << int(Feature.REPORTING)
 
 
 class Balloon:
@@ -40,12 +50,15 @@ class Balloon:
         memory: GuestMemory,
         ram_bytes: int,
         tally: Tally | None = None,
+        *,
+        module_bytes: int = 0,
     ) -> None:
-        """Realize the device of a machine with this much memory, plugged DIMMs included."""
+        """Realize the device of a machine with this much memory, and plugged modules."""
         self.device = VirtioDevice(offer, memory, tally)
         self.device.behaviour = self
         self.tally = self.device.tally
         self.ram_bytes = ram_bytes
+        self.module_bytes = module_bytes
         self.num_pages = 0
         self.actual = 0
         self.poison_val = 0
@@ -63,9 +76,16 @@ class Balloon:
 
     def is_inhibited(self) -> bool:
         """Whether discards are forbidden now (virtio_balloon_inhibited)."""
-        if self.discard_disabled or self.incoming_postcopy:
+        if self.discard_disabled:
+            self.tally[rule.INHIBIT_COUNTED] += 1
             return True
-        return self.background_snapshot and self.device.traits.snapshot_inhibits
+        if self.incoming_postcopy:
+            self.tally[rule.INHIBIT_POSTCOPY] += 1
+            return True
+        if self.background_snapshot and self.device.traits.snapshot_inhibits:
+            self.tally[rule.INHIBIT_SNAPSHOT] += 1
+            return True
+        return False
 
     def has_page_poison(self) -> bool:
         """Whether the driver took PAGE_POISON."""
@@ -78,25 +98,49 @@ class Balloon:
         hint = self.hinting.config_value(self.tally)
         return _CONFIG.pack(self.num_pages, self.actual, hint, self.poison_val)
 
-    def set_config(self, config: bytes) -> None:
+    def set_config(self, config: bytes, written: range) -> None:
         """Take `actual` and poison_val, whichever field was written."""
-        tally = self.tally
         config = config.ljust(CONFIG_BYTES_MAX, b"\0")
         _, actual, _, poison_val = _CONFIG.unpack(config)
-        changed = actual != self.actual
-        if changed:
-            tally[rule.CONFIG_ACTUAL] += 1
+        if actual != self.actual:
+            self._tally_actual(written)
             self.actual = actual
             self.balloon_changes.append(self.actual_bytes())
-        if not self.has_page_poison():
-            poison_val = 0
-            tally[rule.POISON_NOT_NEGOTIATED] += 1
-        elif not self.poison_val and poison_val:
-            # One write reaches one field: this poison_val is what the shadow still held.
-            tally[rule.CONFIG_STALE if changed else rule.POISON_SET] += 1
-        elif self.poison_val and not poison_val:
-            tally[rule.POISON_CLEARED] += 1
-        self.poison_val = poison_val
+        elif written.start in _ACTUAL:
+            self.tally[rule.CONFIG_ACTUAL_SAME] += 1
+        if self.has_page_poison():
+            self._tally_poison(poison_val, written)
+            self.poison_val = poison_val
+        else:
+            if poison_val:
+                self.tally[rule.POISON_NOT_NEGOTIATED] += 1
+            self.poison_val = 0
+
+    def _tally_actual(self, written: range) -> None:
+        """Count why `actual` changes."""
+        self.tally[rule.CONFIG_ACTUAL] += 1
+        if len(written) < len(_ACTUAL):
+            self.tally[rule.CONFIG_ACTUAL_BYTES] += 1
+        if not self.device.status:
+            self.tally[rule.CONFIG_ACTUAL_EARLY] += 1
+
+    def _tally_poison(self, poison_val: int, written: range) -> None:
+        """Count why poison_val changes, or does not."""
+        tally, device = self.tally, self.device
+        if written.start not in _POISON_VAL:
+            if poison_val:
+                # What the shadow still holds: one write reaches one field.
+                tally[rule.POISON_KEPT if self.poison_val else rule.CONFIG_STALE] += 1
+            if poison_val and not self.poison_val and written.start not in _ACTUAL:
+                tally[rule.CONFIG_ANY_FIELD] += 1
+        elif poison_val == self.poison_val:
+            return
+        elif self.poison_val:
+            tally[rule.POISON_CHANGED if poison_val else rule.POISON_CLEARED] += 1
+        else:
+            tally[rule.POISON_SET] += 1
+            if device.guest_features & HAS_VERSION_1 and not device.status & S_FEATURES_OK:
+                tally[rule.POISON_BEFORE_FEATURES_OK] += 1
 
     def set_status(self, status: int) -> None:
         """Take up what was left when the VM stopped, and let the hint worker run or wait."""
@@ -111,13 +155,20 @@ class Balloon:
 
     def run_threads(self) -> None:
         """Let the hint queue's worker and the timer go on, after the status has changed."""
-        self.hinting.work(self)
+        self.hinting.work(self, kicked=False)
         self.statistics.run_timer(self, self.queue_of(Queue.STATS))
 
     def reset(self) -> None:
         """Reset: `actual`, num_pages, the command id and the statistics stay."""
         if self.device.guest_features & HAS_HINT:
-            self.hinting.stop(self)
+            self.hinting.reset(self)
+        for name, kept in (
+            (rule.RESET_KEEPS_TARGET, self.num_pages),
+            (rule.RESET_KEEPS_ACTUAL, self.actual),
+            (rule.HINT_COUNTER_KEPT, self.hinting.cmd_id != CMD_ID_MIN),
+        ):
+            if kept:
+                self.tally[name] += 1
         self.statistics.reset(self, self.queue_of(Queue.STATS))
         if self.poison_val:
             self.tally[rule.POISON_RESET] += 1
@@ -125,15 +176,24 @@ class Balloon:
 
     def handle_output(self, queue: VirtQueue) -> None:
         """Serve a queue.  Nobody asks whether its feature was negotiated."""
+        features = self.device.guest_features
         if queue.kind is Queue.REPORT:
-            if not self.device.guest_features & 1 << int(Feature.REPORTING):
+            if not features & _HAS_REPORTING:
                 self.tally[rule.REPORT_NOT_NEGOTIATED] += 1
+            hints = Queue.HINT in self.device.offer.queues
+            self.tally[rule.QUEUE_REPORTS_FOURTH if hints else rule.QUEUE_REPORTS_THIRD] += 1
             handle_report(self, queue)
         elif queue.kind is Queue.INFLATE or queue.kind is Queue.DEFLATE:
             handle_output(self, queue)
         elif queue.kind is Queue.STATS:
+            if not features & HAS_STATS:
+                self.tally[rule.STATS_NOT_NEGOTIATED] += 1
             self.statistics.receive(self, queue)
         elif queue.kind is Queue.HINT:
+            if not features & HAS_HINT:
+                self.tally[rule.HINT_QUEUE_NOT_NEGOTIATED] += 1
+                if features & _HAS_REPORTING:
+                    self.tally[rule.QUEUE_NUMBERS] += 1
             self.hinting.kick(self, queue)
 
     def queue_of(self, kind: Queue) -> VirtQueue:
@@ -147,16 +207,40 @@ class Balloon:
         if target_bytes <= 0:
             self.tally[rule.QMP_BALLOON_REFUSED] += 1
             return "Parameter 'target' expects a size"
-        self.tally[rule.QMP_BALLOON] += 1
-        clipped = min(target_bytes, self.ram_bytes)
-        self.num_pages = (self.ram_bytes - clipped) // PAGE_BYTES
+        ram_bytes = self.current_ram_bytes()
+        clipped = min(target_bytes, ram_bytes)
+        num_pages = (ram_bytes - clipped) // PAGE_BYTES
+        self._tally_target(target_bytes, clipped, num_pages)
+        self.num_pages = num_pages
         self.device.notify_config()
         self.device.trace.append(("to_target", clipped, self.num_pages))
         return None
 
+    def _tally_target(self, target_bytes: int, clipped_bytes: int, num_pages: int) -> None:
+        self.tally[rule.QMP_BALLOON] += 1
+        for name, holds in (
+            (rule.QMP_BALLOON_SAME, num_pages == self.num_pages),
+            (rule.QMP_BALLOON_CLIPPED, clipped_bytes < target_bytes),
+            (rule.QMP_BALLOON_ROUNDED, clipped_bytes % PAGE_BYTES),
+        ):
+            if holds:
+                self.tally[name] += 1
+
+    def query(self) -> int:
+        """Run QMP's `query-balloon`."""
+        actual_bytes = self.actual_bytes()
+        self.tally[rule.QMP_QUERY if actual_bytes >= 0 else rule.QMP_QUERY_SIGNED] += 1
+        return actual_bytes
+
     def actual_bytes(self) -> int:
         """What `query-balloon` and BALLOON_CHANGE say: signed, and bounded by nothing."""
-        return self.ram_bytes - self.actual * PAGE_BYTES
+        return self.current_ram_bytes() - self.actual * PAGE_BYTES
+
+    def current_ram_bytes(self) -> int:
+        """How much memory the machine has (get_current_ram_size)."""
+        if self.module_bytes:
+            self.tally[rule.QMP_MODULES] += 1
+        return self.ram_bytes + self.module_bytes
 
     # --- what QEMU says once only
 

@@ -30,24 +30,32 @@ def discard_range(
     still has its copies of what the guest wrote.
     """
     if block.punches:
-        device.tally[rule.DISCARD_PUNCHES if block.unmaps else rule.DISCARD_PUNCHES_HUGE] += 1
+        device.tally[_punch_rule(block)] += 1
         if block.shared or not block.unmaps:
             _clear(block, offset_bytes, length_bytes)
     if block.unmaps:
         if device.system_memory.locked:
             device.tally[rule.DISCARD_FAILS] += 1
+            if block.punches and block.shared:
+                device.tally[rule.DISCARD_FAILS_PUNCHED] += 1
             device.errors.append(
                 f"{FAILED} {block.name}:{offset_bytes:x} +{length_bytes:x} (-{errno.EINVAL})"
             )
             return False
         if not block.punches:
-            device.tally[rule.DISCARD_UNMAPS] += 1
+            device.tally[rule.DISCARD_REMOVES if block.shared else rule.DISCARD_UNMAPS] += 1
         _clear(block, offset_bytes, length_bytes)
     if device.system_memory.dirty is not None:
         device.tally[rule.MIGRATE_DISCARDED] += 1
     methods = (block.unmaps, block.punches)
     device.trace.append(("discard", block.name, offset_bytes, length_bytes, *methods))
     return True
+
+
+def _punch_rule(block: RamBlock) -> str:
+    if not block.unmaps:
+        return rule.DISCARD_PUNCHES_HUGE
+    return rule.DISCARD_PUNCHES if block.shared else rule.DISCARD_PUNCHES_PRIVATE
 
 
 def _clear(block: RamBlock, offset_bytes: int, length_bytes: int) -> None:

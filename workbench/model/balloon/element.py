@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from workbench.model.balloon import rules as rule
+from workbench.model.balloon.memory import ADDRESS_MASK
 from workbench.units import PAGE_BYTES
 
 if TYPE_CHECKING:
@@ -85,43 +86,78 @@ def map_descriptor(
 ) -> str | None:
     """Add one descriptor to the element.  Returns what is wrong with it, or None."""
     if length_bytes == 0:
+        tally[rule.MAP_ZERO] += 1
         return ZERO_SIZED
     pieces = element.in_pieces if device_writes else element.out_pieces
     most = PIECES_MAX - len(element.out_pieces) if device_writes else PIECES_MAX
-    split = False
+    previous = None
     while length_bytes:
         if len(pieces) == most:
+            tally[rule.MAP_TOO_MANY] += 1
             return TOO_MANY
-        piece = _map_directly(address, length_bytes, memory, device_writes=device_writes)
+        piece = _map_directly(address, length_bytes, memory, tally, device_writes=device_writes)
         if piece is None:
             if memory.bounce.in_use:
+                tally[_bogus_rule(element, previous)] += 1
                 return BOGUS
             memory.bounce.in_use = element.uses_bounce = True
-            piece = _bounce(address, length_bytes, memory, device_writes=device_writes)
+            piece = _bounce(address, length_bytes, memory, tally, device_writes=device_writes)
         pieces.append(piece)
-        if split:
-            tally[rule.MAP_SPLITS] += 1
-        split = True
+        if previous is not None:
+            tally[_border_rule(previous, piece)] += 1
+        previous = piece
         length_bytes -= piece.length_bytes
         address += piece.length_bytes
     return None
 
 
+def _bogus_rule(element: Element, previous: Piece | None) -> str:
+    """Tell why there is no bounce buffer."""
+    if not element.uses_bounce:
+        return rule.MAP_BOUNCE_HELD
+    goes_on = previous is not None and previous.block is None
+    return rule.MAP_BOGUS_LONG if goes_on else rule.MAP_BOGUS
+
+
+def _border_rule(previous: Piece, piece: Piece) -> str:
+    """Tell what a descriptor crosses; of two stretches at most one is no memory."""
+    if piece.block is None:
+        return rule.MAP_RUNS_OUT
+    if previous.block is not None:
+        return rule.MAP_SPLITS
+    return rule.MAP_WRAPS if piece.address > ADDRESS_MASK else rule.MAP_RUNS_IN
+
+
 def _map_directly(
-    address: int, length_bytes: int, memory: GuestMemory, *, device_writes: bool
+    address: int, length_bytes: int, memory: GuestMemory, tally: Tally, *, device_writes: bool
 ) -> Piece | None:
     place = memory.find(address)
-    if place is None or (device_writes and not place.region.writable):
+    if place is None:
         return None
+    if not place.region.writable:
+        tally[rule.MAP_FIRMWARE if device_writes else rule.MAP_FIRMWARE_READ] += 1
+        if device_writes:
+            return None
     block = place.region.block
     count = min(length_bytes, place.length_bytes)
     return Piece(address, count, block, place.offset_bytes, b"")
 
 
-def _bounce(address: int, length_bytes: int, memory: GuestMemory, *, device_writes: bool) -> Piece:
+def _bounce(
+    address: int, length_bytes: int, memory: GuestMemory, tally: Tally, *, device_writes: bool
+) -> Piece:
     """Stand in for what cannot be mapped: a page at most, and no further than firmware goes."""
     count = min(length_bytes, PAGE_BYTES)
     place = memory.find(address)
-    if place is not None:
-        count = min(count, place.length_bytes)
-    return Piece(address, count, None, 0, b"" if device_writes else memory.read(address, count))
+    if place is None:
+        if address + count > ADDRESS_MASK:
+            tally[rule.MAP_LAST_PAGE] += 1
+        elif memory.find(address + count - 1) is not None:
+            tally[rule.MAP_BOUNCE_UNCLIPPED] += 1
+    elif place.length_bytes < count:
+        tally[rule.MAP_BOUNCE_CLIPPED] += 1
+        count = place.length_bytes
+    if device_writes:
+        return Piece(address, count, None, 0, b"")
+    tally[rule.MAP_BOUNCE_READ] += 1
+    return Piece(address, count, None, 0, memory.read(address, count))

@@ -57,10 +57,12 @@ class Machine:
         memory: GuestMemory,
         ram_bytes: int,
         tally: Tally | None = None,
+        *,
+        module_bytes: int = 0,
     ) -> None:
         """Start the machine, its device's registers mapped."""
         self.memory = memory
-        self.balloon = Balloon(offer, memory, ram_bytes, tally)
+        self.balloon = Balloon(offer, memory, ram_bytes, tally, module_bytes=module_bytes)
         self.device = self.balloon.device
         self.pci = PciTransport(self.device)
         self._has_ports = offer.legacy
@@ -99,6 +101,7 @@ class Machine:
 
     def system_reset(self) -> None:
         """Reset the machine.  Memory keeps its content; the registers must be mapped again."""
+        self.device.tally[rule.RESET_SYSTEM] += 1
         self.pci.reset()
 
     def _block_access(self, registers: Registers, offset_bytes: int) -> None:

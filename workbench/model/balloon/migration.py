@@ -18,6 +18,7 @@ from workbench.model.balloon.pci_config import config_space
 from workbench.model.balloon.queue import VirtQueue
 from workbench.model.balloon.split_ring import read_avail_idx, read_word
 from workbench.model.balloon.virtio import HAS_PACKED, HAS_VERSION_1
+from workbench.schema import Feature
 
 if TYPE_CHECKING:
     from collections import defaultdict
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from workbench.model.balloon.pci import QueueRegisters
     from workbench.model.balloon.virtio import VirtioDevice
 
+_POISON_VAL: Final = slice(12, 16)
+"""Where it is in the config space."""
+_OPTIONAL: Final = sum(1 << int(feature) for feature in Feature if feature is not Feature.STATS_VQ)
+"""Features that not every balloon offers."""
 HINT_SECTION: Final = "virtio-balloon-device/free-page-report"
 POISON_SECTION: Final = "virtio-balloon-device/page-poison"
 _MISSPELT_POISON_SECTION: Final = "vitio-balloon-device/page-poison"
@@ -167,7 +172,7 @@ def load_state(machine: Machine, state: DeviceState) -> str | None:
             f"Features 0x{state.features:x} unsupported. "
             f"Allowed features: 0x{device.host_features:x}"
         )
-    device.tally[rule.MIGRATE_STATE] += 1
+    _tally_arrival(machine, state)
     device.status, device.isr, device.queue_sel = state.status, state.isr, state.queue_sel
     device.broken, device.disabled = state.broken, state.disabled
     device.irq, device.start.started = state.irq, state.started
@@ -199,6 +204,25 @@ def load_state(machine: Machine, state: DeviceState) -> str | None:
     return None
 
 
+def _tally_arrival(machine: Machine, state: DeviceState) -> None:
+    """Count what arrives that is not as in a new device."""
+    device = machine.device
+    balloon_features = device.host_features & ~state.features & _OPTIONAL
+    left_in_shadow = state.poison_val == 0 and any(state.config[_POISON_VAL])
+    for name, holds in (
+        (rule.MIGRATE_TARGET, state.num_pages),
+        (rule.MIGRATE_ACTUAL, state.actual),
+        (rule.MIGRATE_POISON, state.poison_val),
+        (rule.MIGRATE_HINTS, state.hint),
+        (rule.MIGRATE_SHADOW, left_in_shadow),
+        (rule.MIGRATE_BROKEN, state.broken),
+        (rule.MIGRATE_CONFIG_LENGTH, len(state.config) != len(device.config)),
+        (rule.MIGRATE_MORE_OFFERED, balloon_features),
+    ):
+        if holds:
+            device.tally[name] += 1
+
+
 def _load_registers(machine: Machine, state: DeviceState) -> None:
     pci = machine.pci
     pci.device_feature_select, pci.driver_feature_select = state.selects
@@ -209,6 +233,10 @@ def _load_registers(machine: Machine, state: DeviceState) -> None:
 def _load_queue(machine: Machine, number: int, state: QueueState) -> str | None:
     device = machine.device
     queue = device.queues[number]
+    if state.desc and queue.kind is None:
+        device.tally[rule.MIGRATE_UNSERVED] += 1
+    elif state.desc and state.num_default is None and queue.num != state.num:
+        device.tally[rule.MIGRATE_RENUMBERED] += 1
     queue.num = state.num
     if state.num_default is not None:
         queue.num_default = state.num_default

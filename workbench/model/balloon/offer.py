@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from workbench.errors import UsageError
+from workbench.model.balloon import rules as rule
 from workbench.model.balloon.level import TRAITS, Level
 from workbench.schema import Feature
 
@@ -30,9 +31,16 @@ LEGACY_ONLY: Final = 1 << NOTIFY_ON_EMPTY | 1 << ANY_LAYOUT | 1 << BAD_FEATURE
 """Hidden from modern drivers (QEMU 7.2 include/hw/virtio/virtio.h, VIRTIO_LEGACY_FEATURES)."""
 
 CONFIG_BYTES_MAX: Final = 16
-_CONFIG_BYTES_WITH_HINT: Final = 12
-_CONFIG_BYTES_LEAST: Final = 8
+CONFIG_BYTES_LEAST: Final = 8
+CONFIG_BYTES: Final = {
+    rule.CONFIG_LENGTH_FULL: CONFIG_BYTES_MAX,
+    rule.CONFIG_LENGTH_FIXED: CONFIG_BYTES_MAX,
+    rule.COMPAT_LENGTH: CONFIG_BYTES_MAX,
+    rule.CONFIG_LENGTH_HINTS: 12,
+    rule.CONFIG_LENGTH_LEAST: CONFIG_BYTES_LEAST,
+}
 """virtio_balloon_config_size: all four fields, up to poison_val, up to the command id."""
+_RING_RESET_SINCE: Final = (7, 2)
 
 
 class Queue(enum.Enum):
@@ -89,6 +97,10 @@ class Offer:
     """Whether the device stops where the driver takes away its right to access memory."""
     uses_started: bool = True
     """Whether the device remembers that its driver uses it (hw_compat_4_0)."""
+    length_rule: str = rule.CONFIG_LENGTH_FULL
+    """The rule behind the length of the config space."""
+    feature_rules: tuple[tuple[str, int], ...] = ()
+    """The rules that feature bits are there for, or missing."""
 
     def queue_sizes(self) -> tuple[tuple[Queue, int], ...]:
         """Each queue with its size."""
@@ -166,6 +178,7 @@ def make_offer(
     """
     version = version or _NEWEST_MACHINE[level]
     chosen = with_compat(properties, version, level)
+    length_rule = _length_rule(properties, chosen)
     bits = {
         Feature.STATS_VQ: True,
         Feature.DEFLATE_ON_OOM: chosen.deflate_on_oom,
@@ -180,11 +193,13 @@ def make_offer(
         VERSION_1: True,
         ACCESS_PLATFORM: chosen.iommu_platform,
         RING_PACKED: chosen.packed,
-        RING_RESET: version >= (7, 2),
+        RING_RESET: version >= _RING_RESET_SINCE,
     }
     return Offer(
         features=sum(1 << int(bit) for bit, offered in bits.items() if offered),
-        config_bytes=_config_bytes(chosen),
+        config_bytes=CONFIG_BYTES[length_rule],
+        length_rule=length_rule,
+        feature_rules=_feature_rules(properties, chosen, version),
         queues=_queues(chosen, level),
         level=level,
         legacy=not chosen.disable_legacy,
@@ -193,10 +208,24 @@ def make_offer(
     )
 
 
-def _config_bytes(properties: Properties) -> int:
-    if properties.qemu_4_0_config_size or properties.page_poison:
-        return CONFIG_BYTES_MAX
-    return _CONFIG_BYTES_WITH_HINT if properties.free_page_hint else _CONFIG_BYTES_LEAST
+def _length_rule(asked: Properties, chosen: Properties) -> str:
+    if chosen.page_poison:
+        return rule.CONFIG_LENGTH_FULL
+    if chosen.qemu_4_0_config_size:
+        return rule.CONFIG_LENGTH_FIXED if asked.qemu_4_0_config_size else rule.COMPAT_LENGTH
+    return rule.CONFIG_LENGTH_HINTS if chosen.free_page_hint else rule.CONFIG_LENGTH_LEAST
+
+
+def _feature_rules(
+    properties: Properties, chosen: Properties, version: tuple[int, int]
+) -> tuple[tuple[str, int], ...]:
+    poison = properties.page_poison is None and not chosen.page_poison
+    applies = (
+        (rule.FEATURES_PACKED, RING_PACKED, properties.packed),
+        (rule.COMPAT_POISON, int(Feature.PAGE_POISON), poison),
+        (rule.COMPAT_RING_RESET, RING_RESET, version < _RING_RESET_SINCE),
+    )
+    return tuple((name, bit) for name, bit, holds in applies if holds)
 
 
 def _queues(properties: Properties, level: Level) -> tuple[Queue, ...]:

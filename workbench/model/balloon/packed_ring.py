@@ -52,14 +52,18 @@ def pop(device: VirtioDevice, queue: VirtQueue) -> Element | None:
     if is_empty(device, queue):
         return None
     if queue.inuse >= queue.num:
+        device.tally[rule.RING_SIZE_EXCEEDED] += 1
         device.error("Virtqueue size exceeded")
         return None
     if queue.mapped_num < queue.num:
+        device.tally[rule.RING_GROWN] += 1
         device.error("Cannot map descriptor ring")
         return None
     element = Element()
     problem = _walk(device, queue, element)
     if problem is not None:
+        if element.in_pieces or element.out_pieces:
+            device.tally[rule.RING_ALL_OR_NOTHING] += 1
         device.release(element)
         device.error(problem)
         return None
@@ -98,7 +102,10 @@ def _walk(device: VirtioDevice, queue: VirtQueue, element: Element) -> str | Non
             return "Invalid size for indirect buffer table"
         tally[rule.RING_INDIRECT] += 1
         if device.mapped_length(address, length) < length:
+            tally[rule.RING_INDIRECT_CUT] += 1
             return "Cannot map indirect buffer"
+        if device.memory.find(address) is None:
+            tally[rule.RING_INDIRECT_NOWHERE] += 1
         table, limit, row = device.ring_place(address), length // DESCRIPTOR_BYTES, 0
         address, length, _, flags = _read(device, table, row)
     entries = 0
@@ -111,7 +118,6 @@ def _walk(device: VirtioDevice, queue: VirtQueue, element: Element) -> str | Non
             element, address, length, memory, tally, device_writes=device_writes
         )
         if problem is not None:
-            tally[rule.MAP_PROBLEMS[problem]] += 1
             return problem
         entries += 1
         if entries > limit:
@@ -146,6 +152,7 @@ def push(device: VirtioDevice, queue: VirtQueue, element: Element, used_length: 
     """Return an element to the driver; a broken device publishes nothing."""
     device.release(element)
     if device.is_disabled():
+        device.tally[rule.ERROR_NOT_RETURNED] += 1
         queue.inuse = (queue.inuse - 1) & COUNT_MASK
         return
     if not queue.desc:
@@ -162,6 +169,8 @@ def push(device: VirtioDevice, queue: VirtQueue, element: Element, used_length: 
             store_word(device, at + 6)
     queue.inuse = (queue.inuse - element.descriptors) & COUNT_MASK
     queue.used_idx += element.descriptors
+    if element.descriptors > 1:
+        device.tally[rule.PACKED_CHAIN] += 1
     if queue.used_idx >= queue.num:
         queue.used_idx -= queue.num
         queue.used_wrap_counter = not queue.used_wrap_counter

@@ -1,8 +1,7 @@
 """The device's registers on the PCI bus: modern ones in memory, legacy ones in I/O ports.
 
 Source: QEMU 7.2 hw/virtio/virtio-pci.c (virtio_pci_common_read, virtio_pci_common_write,
-virtio_ioport_read, virtio_ioport_write, virtio_pci_reset, virtio_write_config),
-softmmu/physmem.c (memory_access_size).
+virtio_ioport_read, virtio_ioport_write, virtio_pci_reset, virtio_write_config).
 """
 
 from __future__ import annotations
@@ -11,15 +10,15 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from workbench.model.balloon import rules as rule
+from workbench.model.balloon.access import ACCESS_BYTES_MAX, split_access
 from workbench.model.balloon.offer import BAD_FEATURE, LEGACY_ONLY
 from workbench.model.balloon.split_ring import avail_size
-from workbench.model.balloon.virtio import S_DRIVER_OK
+from workbench.model.balloon.virtio import S_DRIVER_OK, S_FEATURES_OK
 
 if TYPE_CHECKING:
     from workbench.model.balloon.queue import VirtQueue
     from workbench.model.balloon.virtio import VirtioDevice
 
-ACCESS_BYTES_MAX: Final = 4
 QUEUE_MAX: Final = 1024
 """VIRTIO_QUEUE_MAX: how many queues can be selected."""
 
@@ -49,6 +48,8 @@ LEGACY_BYTES: Final = 0x40
 
 _LEGACY_DRIVER: Final = 3
 """ACKNOWLEDGE and DRIVER."""
+_KICK_BYTES: Final = 2
+"""What a driver should write (virtio 1.2, 4.1.5.2)."""
 _SIZE_MASK: Final = 0xFFFF
 """VirtIOPCIQueue.num has 16 bits."""
 _NO_VECTOR: Final = 0xFFFF
@@ -80,21 +81,6 @@ class QueueRegisters:
         return high << 32 | low
 
 
-def split_access(offset: int, width: int) -> list[tuple[int, int]]:
-    """Split an access as QEMU's memory core does: naturally aligned, four bytes at most."""
-    parts = []
-    while width:
-        size = min(width, ACCESS_BYTES_MAX)
-        if offset & -offset:
-            size = min(size, offset & -offset)
-        while size & (size - 1):
-            size &= size - 1
-        parts.append((offset, size))
-        offset += size
-        width -= size
-    return parts
-
-
 class PciTransport:
     """The registers of one device."""
 
@@ -115,6 +101,8 @@ class PciTransport:
     def set_bus_master(self, *, enabled: bool) -> None:
         """Let the device access memory, or not (virtio_write_config)."""
         device = self.device
+        if enabled and not self.bus_master:
+            device.tally[rule.BUS_MASTER_BACK] += 1
         self._grant(enabled=enabled)
         if not enabled:
             device.tally[rule.BUS_MASTER_OFF] += 1
@@ -135,6 +123,8 @@ class PciTransport:
         """Read `width` bytes, one aligned part after the other."""
         if width <= ACCESS_BYTES_MAX and not offset % width:
             return self._read_part(offset, width)
+        if CONFIG <= offset < NOTIFY:
+            self._tally_split(offset - CONFIG, width, rule.CONFIG_READ_STRADDLES)
         value = 0
         for at, size in split_access(offset, width):
             value |= self._read_part(at, size) << 8 * (at - offset)
@@ -145,16 +135,32 @@ class PciTransport:
         if width <= ACCESS_BYTES_MAX and not offset % width:
             self._write_part(offset, width, value)
             return
+        if CONFIG <= offset < NOTIFY:
+            self._tally_split(offset - CONFIG, width, rule.CONFIG_WRITE_STRADDLES)
         for at, size in split_access(offset, width):
             part = value >> 8 * (at - offset) & ((1 << 8 * size) - 1)
             self._write_part(at, size, part)
+
+    def _tally_split(self, offset: int, width: int, straddles: str) -> None:
+        """Count an access to the config space that is split; its parts are judged one by one."""
+        tally = self.device.tally
+        tally[rule.CONFIG_SPLIT] += 1
+        if offset < len(self.device.config) < offset + width:
+            tally[straddles] += 1
+
+    def _read_isr(self, name: str) -> int:
+        device = self.device
+        if device.isr:
+            device.tally[name] += 1
+        value, device.isr = device.isr, 0
+        return value
 
     def _read_part(self, offset: int, width: int) -> int:
         device = self.device
         if offset < ISR:
             return self._read_common(offset) & ((1 << 8 * width) - 1)
         if offset < CONFIG:
-            return device.read_isr()
+            return self._read_isr(rule.ISR_READ)
         if offset < NOTIFY:
             return device.read_config(offset - CONFIG, width)
         return 0
@@ -163,11 +169,17 @@ class PciTransport:
         if offset < ISR:
             self._write_common(offset, value)
         elif offset >= NOTIFY:
-            self.device.kick((offset - NOTIFY) // NOTIFY_MULTIPLIER)
+            self._kick((offset - NOTIFY) // NOTIFY_MULTIPLIER, width, value)
         elif offset >= CONFIG:
-            if width < ACCESS_BYTES_MAX or offset - CONFIG + width > len(self.device.config):
-                self.device.tally[rule.CONFIG_NARROW] += 1
             self.device.write_config(offset - CONFIG, width, value)
+
+    def _kick(self, number: int, width: int, value: int) -> None:
+        tally = self.device.tally
+        if width != _KICK_BYTES:
+            tally[rule.KICK_ANY_WIDTH] += 1
+        if value != number:
+            tally[rule.KICK_BY_ADDRESS] += 1
+        self.device.kick(number)
 
     def _read_common(self, offset: int) -> int:
         device = self.device
@@ -179,20 +191,25 @@ class PciTransport:
             shift = 32 * self.device_feature_select
             offered = device.host_features & ~LEGACY_ONLY
             device.tally[rule.FEATURES_OFFERED] += 1
+            for name, bit in device.offer.feature_rules:
+                if bit // 32 == self.device_feature_select:
+                    device.tally[name] += 1
             return offered >> shift if shift <= 32 else 0  # noqa: PLR2004 - two halves.
         if offset == DRIVER_FEATURE:
-            select = self.driver_feature_select
-            return self.driver_features[select] if select < len(self.driver_features) else 0
+            return self._read_driver_features()
         if offset == QUEUE_SIZE:
-            device.tally[rule.QUEUE_SIZES] += 1
-            return device.queues[number].num if number < len(device.queues) else 0
+            there = number < len(device.queues)
+            device.tally[rule.QUEUE_SIZES if there else rule.QUEUE_ABSENT] += 1
+            return device.queues[number].num if there else 0
         if offset == QUEUE_ENABLE:
             return self.queues[number].enabled
+        if offset == NUM_QUEUES:
+            device.tally[rule.QUEUE_COUNT] += 1
+            return sum(queue.num > 0 for queue in device.queues)
         plain = {
             DEVICE_FEATURE_SELECT: self.device_feature_select,
             DRIVER_FEATURE_SELECT: self.driver_feature_select,
             MSIX_CONFIG: _NO_VECTOR,
-            NUM_QUEUES: sum(queue.num > 0 for queue in device.queues),
             STATUS: device.status,
             GENERATION: device.generation,
             QUEUE_SELECT: number,
@@ -200,6 +217,15 @@ class PciTransport:
             QUEUE_NOTIFY_OFF: number,
         }
         return plain.get(offset, 0)
+
+    def _read_driver_features(self) -> int:
+        select = self.driver_feature_select
+        if select >= len(self.driver_features):
+            return 0
+        half = self.driver_features[select]
+        if half != self.device.guest_features >> 32 * select & 0xFFFFFFFF:
+            self.device.tally[rule.FEATURES_READ_BACK] += 1
+        return half
 
     def _write_common(self, offset: int, value: int) -> None:
         device = self.device
@@ -212,6 +238,8 @@ class PciTransport:
             if self.driver_feature_select < len(self.driver_features):
                 self.driver_features[self.driver_feature_select] = value
                 low, high = self.driver_features
+                if value & low & LEGACY_ONLY and not device.status & S_FEATURES_OK:
+                    device.tally[rule.FEATURES_HIDDEN] += 1
                 device.set_features(high << 32 | low)
         elif offset == DRIVER_FEATURE_SELECT:
             self.driver_feature_select = value
@@ -220,6 +248,8 @@ class PciTransport:
         elif offset == QUEUE_SELECT:
             if value < QUEUE_MAX:
                 device.queue_sel = value
+            else:
+                device.tally[rule.QUEUE_SELECT_DROPPED] += 1
         elif offset == QUEUE_SIZE:
             self.queues[device.queue_sel].num = value & _SIZE_MASK
             self._set_queue_size(value & _SIZE_MASK)
@@ -258,18 +288,25 @@ class PciTransport:
             return
         registers = self.queues[device.queue_sel]
         if registers.num:
-            self._set_queue_size(registers.num)
+            self._bring_back_size(registers.num)
         if device.queue_sel < len(device.queues):
             rings = (registers.address(ring) for ring in ("desc", "avail", "used"))
             device.set_rings(device.queues[device.queue_sel], *rings)
         registers.enabled = 1
+
+    def _bring_back_size(self, num: int) -> None:
+        """Set the size that was written, which a reset of the queue does not forget."""
+        device = self.device
+        if device.queue_sel < len(device.queues) and device.queues[device.queue_sel].num != num:
+            device.tally[rule.QUEUE_SIZE_LEFT] += 1
+        self._set_queue_size(num)
 
     def _reset_queue(self) -> None:
         """Reset one queue.  QEMU does so whether RING_RESET was negotiated or not."""
         device = self.device
         if device.queue_sel < len(device.queues):
             device.tally[rule.QUEUE_RESET] += 1
-            device.queues[device.queue_sel].reset()
+            device.reset_queue(device.queues[device.queue_sel])
         self.queues[device.queue_sel].enabled = 0
 
     # --- legacy
@@ -277,13 +314,19 @@ class PciTransport:
     def read_port(self, offset: int, width: int) -> int:
         """Read a legacy register, or the config space behind them."""
         value = 0
-        for at, size in split_access(offset, width):
+        parts = split_access(offset, width)
+        if len(parts) > 1 and offset >= LEGACY_CONFIG:
+            self._tally_split(offset - LEGACY_CONFIG, width, rule.CONFIG_READ_STRADDLES)
+        for at, size in parts:
             value |= self._read_legacy(at, size) << 8 * (at - offset)
         return value
 
     def write_port(self, offset: int, width: int, value: int) -> None:
         """Write a legacy register, or the config space behind them."""
-        for at, size in split_access(offset, width):
+        parts = split_access(offset, width)
+        if len(parts) > 1 and offset >= LEGACY_CONFIG:
+            self._tally_split(offset - LEGACY_CONFIG, width, rule.CONFIG_WRITE_STRADDLES)
+        for at, size in parts:
             part = value >> 8 * (at - offset) & ((1 << 8 * size) - 1)
             self._write_legacy(at, size, part)
 
@@ -295,7 +338,11 @@ class PciTransport:
             device.tally[rule.LEGACY_CONFIG] += 1
             return device.read_config(offset - LEGACY_CONFIG, width)
         if offset == LEGACY_ISR:
-            return device.read_isr()
+            return self._read_isr(rule.LEGACY_ISR)
+        if offset == LEGACY_HOST_FEATURES:
+            device.tally[rule.FEATURES_OFFERED_LEGACY] += 1
+        elif offset == LEGACY_QUEUE_NUM:
+            device.tally[rule.LEGACY_QUEUE_SIZE] += 1
         plain = {
             LEGACY_HOST_FEATURES: device.host_features,
             LEGACY_GUEST_FEATURES: device.guest_features,
@@ -321,11 +368,14 @@ class PciTransport:
             if value < QUEUE_MAX:
                 device.queue_sel = value
         elif offset == LEGACY_QUEUE_NOTIFY:
+            device.tally[rule.LEGACY_KICK] += 1
             device.kick(value)
         elif offset == LEGACY_STATUS:
             self._write_status(value)
             if value == _LEGACY_DRIVER:
                 # For drivers that never ask for it.
+                if not self.bus_master:
+                    device.tally[rule.LEGACY_BUS_MASTER] += 1
                 self._grant(enabled=True)
 
     def _place_legacy_queue(self, address: int) -> None:

@@ -47,6 +47,10 @@ class VirtQueue:
         self.num_default = num
         self.reset()
 
+    def is_resized(self) -> bool:
+        """Whether the driver chose another size than the default."""
+        return self.num != self.num_default
+
     def reset(self) -> None:
         """Forget the rings, and return to the default size."""
         self.num = self.num_default

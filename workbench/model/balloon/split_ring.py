@@ -11,7 +11,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from workbench.model.balloon import rules as rule
-from workbench.model.balloon.element import Element, map_descriptor
+from workbench.model.balloon.element import PIECES_MAX, Element, map_descriptor
 from workbench.model.balloon.nowhere import NOWHERE, load, load_word, store, store_word
 from workbench.model.balloon.offer import EVENT_IDX, NOTIFY_ON_EMPTY
 from workbench.model.balloon.queue import COUNT_MASK
@@ -102,6 +102,7 @@ def pop(device: VirtioDevice, queue: VirtQueue) -> Element | None:
     if is_empty(device, queue):
         return None
     if queue.inuse >= queue.num:
+        device.tally[rule.RING_SIZE_EXCEEDED] += 1
         device.error("Virtqueue size exceeded")
         return None
     waiting = (queue.shadow_avail_idx - queue.last_avail_idx) & 0xFFFF
@@ -117,18 +118,22 @@ def pop(device: VirtioDevice, queue: VirtQueue) -> Element | None:
         device.error(f"Guest says index {head} is available")
         return None
     if device.guest_features & HAS_EVENT_IDX:
-        device.tally[rule.RING_AVAIL_EVENT] += 1
+        if queue.notification:
+            device.tally[rule.RING_AVAIL_EVENT] += 1
         _write_avail_event(device, queue, queue.last_avail_idx)
     if not queue.mapped:
         device.error("Region caches not initialized")
         return None
     if queue.mapped_num < queue.num:
+        device.tally[rule.RING_GROWN] += 1
         device.error("Cannot map descriptor ring")
         return None
     element = Element()
     element.index = head
     problem = _walk(device, queue, head, element)
     if problem is not None:
+        if element.in_pieces or element.out_pieces:
+            device.tally[rule.RING_ALL_OR_NOTHING] += 1
         device.release(element)
         device.error(problem)
         return None
@@ -150,16 +155,19 @@ def _walk(device: VirtioDevice, queue: VirtQueue, head: int, element: Element) -
             tally[rule.RING_INDIRECT_SIZE] += 1
             return "Invalid size for indirect buffer table"
         tally[rule.RING_INDIRECT] += 1
-        table, limit = address, length // DESCRIPTOR_BYTES
-        if device.mapped_length(table, length) < length:
+        place, limit = address, length // DESCRIPTOR_BYTES
+        if device.mapped_length(place, length) < length:
+            tally[rule.RING_INDIRECT_CUT] += 1
             return "Cannot map indirect buffer"
-        table = device.ring_place(table)
+        if memory.find(place) is None:
+            tally[rule.RING_INDIRECT_NOWHERE] += 1
+        table = device.ring_place(place)
         data = read_bytes(device, table, DESCRIPTOR_BYTES)
         address, length, flags, follower = DESCRIPTOR.unpack(data)
     entries = 0
     while True:
-        if indirect and flags & F_INDIRECT:
-            tally[rule.RING_NESTED_INDIRECT] += 1
+        if flags & F_INDIRECT:
+            tally[rule.RING_NESTED_INDIRECT if indirect else rule.RING_LATE_INDIRECT] += 1
         device_writes = bool(flags & F_WRITE)
         if not device_writes and element.in_pieces:
             tally[rule.RING_WRONG_ORDER] += 1
@@ -168,7 +176,6 @@ def _walk(device: VirtioDevice, queue: VirtQueue, head: int, element: Element) -
             element, address, length, memory, tally, device_writes=device_writes
         )
         if problem is not None:
-            tally[rule.MAP_PROBLEMS[problem]] += 1
             return problem
         entries += 1
         if entries > limit:
@@ -184,6 +191,8 @@ def _walk(device: VirtioDevice, queue: VirtQueue, head: int, element: Element) -
         )
     if entries > queue.num:
         tally[rule.RING_INDIRECT_LONG] += 1
+    if len(element.in_pieces) == PIECES_MAX:
+        tally[rule.MAP_MOST] += 1
     return None
 
 
@@ -191,6 +200,7 @@ def push(device: VirtioDevice, queue: VirtQueue, element: Element, used_length: 
     """Return an element to the driver; a broken device publishes nothing."""
     device.release(element)
     if device.is_disabled():
+        device.tally[rule.ERROR_NOT_RETURNED] += 1
         queue.inuse = (queue.inuse - 1) & COUNT_MASK
         return
     if not queue.used:
@@ -212,12 +222,16 @@ def push(device: VirtioDevice, queue: VirtQueue, element: Element, used_length: 
 def should_notify(device: VirtioDevice, queue: VirtQueue) -> bool:
     """Whether the driver wants an interrupt now."""
     features = device.guest_features
-    if features & HAS_NOTIFY_ON_EMPTY and not queue.inuse and is_empty(device, queue):
-        device.tally[rule.NOTIFY_ON_EMPTY] += 1
+    on_empty = features & HAS_NOTIFY_ON_EMPTY
+    if on_empty and not queue.inuse and is_empty(device, queue):
+        if queue.mapped and read_word(device, queue.avail_at) & NO_INTERRUPT:
+            device.tally[rule.NOTIFY_ON_EMPTY] += 1
         return True
     if not features & HAS_EVENT_IDX:
         flags = read_word(device, queue.avail_at) if queue.mapped else 0
         wanted = not flags & NO_INTERRUPT
+        if on_empty and not wanted:
+            device.tally[rule.NOTIFY_ON_EMPTY_LATER] += 1
         device.tally[rule.NOTIFY_PLAIN if wanted else rule.NOTIFY_SUPPRESSED] += 1
         return wanted
     valid, queue.signalled_used_valid = queue.signalled_used_valid, True

@@ -38,7 +38,7 @@ NAMES: Final = (
 
 UNSET: Final = (1 << 64) - 1
 INTERVAL_MAX: Final = (1 << 32) - 1
-_HAS_STATS: Final = 1 << int(Feature.STATS_VQ)
+HAS_STATS: Final = 1 << int(Feature.STATS_VQ)
 
 
 class Statistics:
@@ -70,6 +70,8 @@ class Statistics:
         else:
             balloon.tally[rule.STATS_HELD] += 1
         self.held = element
+        if self.has_numbers():
+            balloon.tally[rule.STATS_FORGOTTEN] += 1
         self.values = [UNSET] * len(NAMES)
         offset = 0
         while len(data := element.read_out(offset, RECORD.size)) == RECORD.size:
@@ -87,8 +89,11 @@ class Statistics:
     def poll(self, balloon: Balloon, queue: VirtQueue) -> None:
         """Ask the driver for new numbers, by returning what it sent: the timer has fired."""
         device = balloon.device
-        if self.held is None or not device.guest_features & _HAS_STATS:
-            balloon.tally[rule.STATS_NOTHING_TO_RETURN] += 1
+        if self.held is None:
+            balloon.tally[rule.STATS_NOTHING_HELD] += 1
+            return
+        if not device.guest_features & HAS_STATS:
+            balloon.tally[rule.STATS_NOT_POLLED] += 1
             return
         balloon.tally[rule.STATS_POLLED] += 1
         device.push(queue, self.held, 0 if device.traits.lengths_are_zero else self.held_bytes)
@@ -98,19 +103,21 @@ class Statistics:
     def set_interval(self, balloon: Balloon, queue: VirtQueue, value: int) -> str | None:
         """Set guest-stats-polling-interval.  Returns QEMU's objection, or None."""
         if value < 0:
-            balloon.tally[rule.STATS_INTERVAL_REFUSED] += 1
+            balloon.tally[rule.STATS_INTERVAL_NEGATIVE] += 1
             return "timer value must be greater than zero"
         if value > INTERVAL_MAX:
-            balloon.tally[rule.STATS_INTERVAL_REFUSED] += 1
+            balloon.tally[rule.STATS_INTERVAL_TOO_BIG] += 1
             return "timer value is too big"
         if value == self.poll_interval_s:
             balloon.tally[rule.STATS_INTERVAL_SAME] += 1
             return None
         starts = self.poll_interval_s == 0
         if self.is_due:
-            balloon.tally[rule.STATS_INTERVAL_CHANGES] += 1
+            balloon.tally[rule.STATS_DUE_FORGOTTEN] += 1
         self.poll_interval_s, self.is_due = value, starts
-        if starts:
+        if not starts:
+            balloon.tally[rule.STATS_INTERVAL_CHANGES if value else rule.STATS_INTERVAL_STOPS] += 1
+        else:
             balloon.tally[rule.STATS_INTERVAL_STARTS] += 1
             self.run_timer(balloon, queue)
         return None
@@ -125,8 +132,22 @@ class Statistics:
         self.is_due = False
         self.poll(balloon, queue)
 
+    def has_numbers(self) -> bool:
+        """Whether the driver has told any number."""
+        return any(value != UNSET for value in self.values)
+
+    def by_name(self, tally: rule.Tally) -> dict[str, int]:
+        """Give the numbers as the monitor tells them (balloon_stats_get_all)."""
+        if self.has_numbers():
+            tally[rule.STATS_NAMES] += 1
+        if UNSET in self.values:
+            tally[rule.STATS_UNSET] += 1
+        return dict(zip(NAMES, self.values, strict=True))
+
     def reset(self, balloon: Balloon, queue: VirtQueue) -> None:
         """Give the held element back to the ring, as if it had not been taken; keep the numbers."""
+        if self.has_numbers():
+            balloon.tally[rule.STATS_RESET_KEEPS] += 1
         if self.held is not None:
             balloon.tally[rule.STATS_RESET] += 1
             balloon.device.unpop(queue, self.held)

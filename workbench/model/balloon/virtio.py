@@ -12,7 +12,12 @@ from workbench.model.balloon import rules as rule
 from workbench.model.balloon.level import TRAITS
 from workbench.model.balloon.memory import ADDRESS_MASK, GuestMemory
 from workbench.model.balloon.nowhere import place_nowhere
-from workbench.model.balloon.offer import ACCESS_PLATFORM, RING_PACKED, VERSION_1
+from workbench.model.balloon.offer import (
+    ACCESS_PLATFORM,
+    CONFIG_BYTES_LEAST,
+    RING_PACKED,
+    VERSION_1,
+)
 from workbench.model.balloon.queue import COUNT_MASK, VirtQueue
 from workbench.model.balloon.rules import Tally
 from workbench.model.balloon.start import Start
@@ -30,6 +35,9 @@ ISR_QUEUE: Final = 1
 ISR_CONFIG: Final = 3
 """A configuration change sets both bits (virtio_notify_config)."""
 
+_FIELD_BYTES: Final = 4
+"""Of the config space."""
+
 HAS_VERSION_1: Final = 1 << VERSION_1
 HAS_PACKED: Final = 1 << RING_PACKED
 HAS_ACCESS_PLATFORM: Final = 1 << ACCESS_PLATFORM
@@ -41,8 +49,8 @@ class Behaviour(Protocol):
     def get_config(self) -> bytes:
         """Fill in the whole config space."""
 
-    def set_config(self, config: bytes) -> None:
-        """Take all fields of the config space."""
+    def set_config(self, config: bytes, written: range) -> None:
+        """Take all fields of the config space, of which these bytes were written."""
 
     def set_status(self, status: int) -> None:
         """Learn that the status is about to change, or that the VM started or stopped."""
@@ -128,14 +136,23 @@ class VirtioDevice:
 
     def reset(self) -> None:
         """Reset (virtio_reset).  The generation and the shadow stay."""
-        self.tally[rule.RESET_KEEPS] += 1
+        if self.generation:
+            self.tally[rule.RESET_KEEPS_GENERATION] += 1
+        if self.broken:
+            self.tally[rule.RESET_MENDS] += 1
         self.set_status(0)
         self.behaviour.reset()
         self.broken = self.disabled = self.irq = False
         self.start.reset()
         self.guest_features = self.queue_sel = self.status = self.isr = 0
         for queue in self.queues:
-            queue.reset()
+            self.reset_queue(queue)
+
+    def reset_queue(self, queue: VirtQueue) -> None:
+        """Reset one queue (__virtio_queue_reset)."""
+        if queue.is_resized():
+            self.tally[rule.QUEUE_SIZE_DEFAULT] += 1
+        queue.reset()
 
     def set_running(self, *, running: bool) -> None:
         """Learn that the VM started or stopped (virtio_vmstate_change)."""
@@ -159,10 +176,14 @@ class VirtioDevice:
 
     def read_config(self, offset_bytes: int, width_bytes: int) -> int:
         """Read (virtio_config_modern_readl and its siblings)."""
+        if offset_bytes + width_bytes > CONFIG_BYTES_LEAST:
+            self.tally[self.offer.length_rule] += 1
         if offset_bytes + width_bytes > len(self.config):
             self.tally[rule.CONFIG_READ_BEYOND] += 1
             return (1 << 8 * width_bytes) - 1
         self.tally[rule.CONFIG_READ] += 1
+        if width_bytes < _FIELD_BYTES:
+            self.tally[rule.CONFIG_NARROW] += 1
         self.config[:] = self.behaviour.get_config()[: len(self.config)]
         return int.from_bytes(self.config[offset_bytes : offset_bytes + width_bytes], "little")
 
@@ -171,11 +192,14 @@ class VirtioDevice:
         if offset_bytes + width_bytes > len(self.config):
             self.tally[rule.CONFIG_WRITE_BEYOND] += 1
             return
+        if width_bytes < _FIELD_BYTES:
+            self.tally[rule.CONFIG_NARROW] += 1
         if offset_bytes not in range(4, 8) and offset_bytes not in range(12, 16):
             self.tally[rule.CONFIG_READ_ONLY] += 1
         data = (value & ((1 << 8 * width_bytes) - 1)).to_bytes(width_bytes, "little")
         self.config[offset_bytes : offset_bytes + width_bytes] = data
-        self.behaviour.set_config(bytes(self.config))
+        written = range(offset_bytes, offset_bytes + width_bytes)
+        self.behaviour.set_config(bytes(self.config), written)
 
     # --- interrupts and errors
 
@@ -212,7 +236,8 @@ class VirtioDevice:
         """Break the device (virtio_error)."""
         self.errors.append(message)
         if self.guest_features & HAS_VERSION_1:
-            self.tally[rule.ERROR_MODERN] += 1
+            ready = self.status & S_DRIVER_OK
+            self.tally[rule.ERROR_MODERN if ready else rule.ERROR_EARLY] += 1
             self.status |= S_NEEDS_RESET
             self.notify_config()
         else:
@@ -313,13 +338,15 @@ class VirtioDevice:
             return
         queue = self.queues[number]
         if not queue.desc:
-            self.tally[rule.KICK_NOWHERE] += 1
+            self.tally[rule.KICK_NOT_SET_UP] += 1
             return
         if self.broken:
             self.tally[rule.KICK_BROKEN] += 1
             return
         if not self.status & S_DRIVER_OK:
             self.tally[rule.KICK_EARLY] += 1
+            if not self.status & S_FEATURES_OK:
+                self.tally[rule.KICK_BEFORE_FEATURES] += 1
         self.behaviour.handle_output(queue)
         if self.start.on_kick and queue.kind is not None:
             self.tally[rule.KICK_STARTS] += 1
