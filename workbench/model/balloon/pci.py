@@ -152,8 +152,7 @@ class PciTransport:
         device = self.device
         if device.isr:
             device.tally[name] += 1
-        value, device.isr = device.isr, 0
-        return value
+        return device.read_isr()
 
     def _read_part(self, offset: int, width: int) -> int:
         device = self.device
