@@ -202,9 +202,13 @@ def postcopy_capability(session: Session, on: int) -> None:
 
 
 def migrate_over(session: Session, properties: dict[str, Any]) -> None:
-    """Migrate into a machine with these properties, and go on there; or stay, if it refuses."""
+    """Migrate into a machine with these properties, and go on there; or stay, if it refuses.
+
+    One that was stopped arrives stopped.
+    """
     if session.resources:
         return
+    was_running = session.model.device.vm_running
     setup = Setup.from_json(
         session.setup.to_json() | {"properties": properties, "incoming": "deferred"}
     )
@@ -224,13 +228,14 @@ def migrate_over(session: Session, properties: dict[str, Any]) -> None:
         refused = True
     session.monitor_pairs.append(("migration refused", problem is not None, refused))
     if problem is None and not refused:
-        model.device.set_running(running=True)
+        model.device.set_running(running=was_running)
         difference = session.check()
         left = None if difference is None else difference.sentence()
         session.monitor_pairs.append(("what the source left behind", None, left))
         session.replace(model, destination, setup)
     else:
         destination.close()
+        # QEMU does not let a machine migrate again that is paused since it did.
         cont(session)
 
 
@@ -239,6 +244,7 @@ def age_hints(session: Session, cmd_id: int, status: int) -> None:
 
     That is done by a migration stream in which they were changed on the way.
     """
+    was_running = session.model.device.vm_running
     with OutgoingMigration(session.real, session.folder, held=False) as migration:
         state, sent = _complete(session, migration, Source(session.model), None)
     stream = with_hint_state(migration.reader, cmd_id, status)
@@ -248,7 +254,7 @@ def age_hints(session: Session, cmd_id: int, status: int) -> None:
     load(destination, session.folder, stream)
     model = _arrive(session, setup, sent)
     load_state(model, replace(state, hint=(cmd_id, HintStatus(status))))
-    model.device.set_running(running=True)
+    model.device.set_running(running=was_running)
     session.replace(model, destination, setup)
 
 

@@ -219,7 +219,11 @@ def _over(random: Random, scene: Scene) -> list[Step]:
     if random.random() < 0.4:
         steps += [("element", scene.report, [(COMMANDS, 0, 1)], 0), ("kick", scene.report)]
     steps += report_steps(random, scene, scene.report)
+    stopped = random.random() < 0.2
+    steps += [("stop",)] if stopped else []
     steps += [("migrate_over", asdict(_destination(random, scene, scenario))), ("observe",)]
+    if stopped and random.random() < 0.5:
+        steps.append(("cont",))
     if random.random() < 0.5:
         steps.append(("config_write", 4, 4, random.randrange(64)))
     steps += [("config_read", offset, 4) for offset in (0, 4, 8, 12)]
