@@ -5,7 +5,7 @@ Source: QEMU 7.2 hw/virtio/virtio.c (the function each method names).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from workbench.model.balloon import packed_ring, split_ring
 from workbench.model.balloon import rules as rule
@@ -23,6 +23,7 @@ from workbench.model.balloon.rules import Tally
 from workbench.model.balloon.start import Start
 
 if TYPE_CHECKING:
+    from workbench.model.balloon.behaviour import Behaviour
     from workbench.model.balloon.element import Element
     from workbench.model.balloon.offer import Offer
 
@@ -41,28 +42,6 @@ _FIELD_BYTES: Final = 4
 HAS_VERSION_1: Final = 1 << VERSION_1
 HAS_PACKED: Final = 1 << RING_PACKED
 HAS_ACCESS_PLATFORM: Final = 1 << ACCESS_PLATFORM
-
-
-class Behaviour(Protocol):
-    """What the generic layer asks of the balloon (VirtioDeviceClass)."""
-
-    def get_config(self) -> bytes:
-        """Fill in the whole config space."""
-
-    def set_config(self, config: bytes, written: range) -> None:
-        """Take all fields of the config space, of which these bytes were written."""
-
-    def set_status(self, status: int) -> None:
-        """Learn that the status is about to change, or that the VM started or stopped."""
-
-    def run_threads(self) -> None:
-        """Let other threads do what they were woken for."""
-
-    def reset(self) -> None:
-        """Reset what is the balloon's own."""
-
-    def handle_output(self, queue: VirtQueue) -> None:
-        """Serve a kicked queue."""
 
 
 class VirtioDevice:
