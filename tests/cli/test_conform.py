@@ -205,7 +205,7 @@ class TestRuns:
 
     def test_a_difference_is_shown_kept_and_found_again(self, capsys, wrong, tmp_path):
         """Until the model is right: then the program is one of those that are replayed."""
-        arguments = ("--kind", "poison", "--count", "60", "--seed", "s", "--corpus", "kept")
+        arguments = ("--kind", "poison", "--count", "40", "--seed", "s", "--corpus", "kept")
         code, document, _ = conform_json(capsys, *arguments)
         (difference,) = document["differences"]
         stored = tmp_path / difference["stored"]
@@ -221,7 +221,7 @@ class TestRuns:
         assert text.count("poison: trace, entry 0 after step ") == 2
         assert text.count(f"kept in {difference['stored']}") == 2
         assert [path.name for path in stored.parent.iterdir()] == [stored.name]
-        assert (right[0], right[1]["kinds"]) == (0, {"stored": 1, "poison": 60})
+        assert (right[0], right[1]["kinds"]) == (0, {"stored": 1, "poison": 40})
         assert (right[1]["replayed"], right[1]["differences"]) == (1, [])
 
     @pytest.mark.usefixtures("wrong")
