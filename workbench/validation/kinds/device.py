@@ -309,7 +309,7 @@ KINDS = (
         about="the one feature whose refusal the device refuses",
         setup=_platform_setup,
         program=_platform,
-        weight=3,
+        weight=7,
     ),
     Kind(
         name="inflate",

@@ -50,11 +50,11 @@ def hint_features(random: Random, scene: Scene) -> int:
 
 
 def hint_element(
-    random: Random, scene: Scene, command: int | None, *, safe: bool = False
+    random: Random, scene: Scene, command: int | None, *, safe: bool = False, inside: bool = False
 ) -> list[Step]:
-    """Send a command, pages, or both; `safe` ones cannot break the device.
+    """Send a command, pages, or both; `safe` ones, and those `inside` memory, break no device.
 
-    They have no tables, which are written anew after some elements, while those may still wait.
+    Safe ones have no tables, which are written anew after some elements: those may still wait.
     """
     steps: list[Step] = []
     pieces = []
@@ -63,7 +63,8 @@ def hint_element(
         pieces += command_pieces(random)
     if command is None or random.random() < 0.2:
         for _ in range(random.randrange(1, 4)):
-            address = scene.page(random) + random.choice((0, 0, 0, 0x800))
+            page = scene.inner_page(random) if inside else scene.page(random)
+            address = page + random.choice((0, 0, 0, 0x800))
             length = PAGE_BYTES * random.randrange(1, 4) + random.choice((0, 0, 0, 2048))
             pieces.append((STOP if safe else address, length, 1))
         if random.random() < 0.1 and not safe:

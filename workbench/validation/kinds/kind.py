@@ -54,12 +54,16 @@ class Scene:
     def page(self, random: Random) -> int:
         """Choose a page to aim at: of the window, or at the end or the beginning of a region."""
         if random.random() < 0.85:
-            return self.window + random.randrange(_WINDOW_PAGES) * PAGE_BYTES
+            return self.inner_page(random)
         region = random.choice(self.regions)
         first = max(region.first, STOP)
         if random.random() < 0.5:
             return region.stop - random.randrange(1, 5) * PAGE_BYTES
         return first + random.randrange(4) * PAGE_BYTES
+
+    def inner_page(self, random: Random) -> int:
+        """Choose a page of the window, behind which there are more."""
+        return self.window + random.randrange(_WINDOW_PAGES) * PAGE_BYTES
 
     def is_ours(self, address: int) -> bool:
         """Whether a place belongs to the programs: not to rings, and it is memory."""

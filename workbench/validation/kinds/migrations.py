@@ -103,33 +103,37 @@ def _hints(random: Random, scene: Scene) -> list[Step]:
     resets = random.random() < 0.15 and not stopped
     # A reset races with the worker of a broken device, which polls on; see also `hints.KINDS`.
     safe = stopped or resets
+    how = "complete" if stopped else random.choice(("complete", "complete", "cancel", "fail"))
+    # Nor does anybody know when the worker of a broken device goes to sleep: before what it then
+    # writes into the ring is sent, or after.
+    inside = how == "complete"
     steps: list[Step] = [("postcopy_capability", 1)] if postcopy else []
     begin = _begin_hints(random, scene)
     if stopped:
         begin.insert(-3, ("stop",))
     steps += begin
     if random.random() < 0.3:
-        steps += hint_element(random, scene, None, safe=safe)
-    # What waits for a stopped machine must fit into the ring.
+        steps += hint_element(random, scene, None, safe=safe, inside=inside)
+    # What waits in a stopped machine must fit into the ring: it is not taken meanwhile.
     for _ in range(random.randrange(1, 3 if stopped else 5)):
         if random.random() < 0.7:
             pages = [(scene.page(random), PAGE_BYTES, 1)] if random.random() < 0.7 else []
             steps += _right_command(random, queue, pages, safe=safe)
-            steps += hint_element(random, scene, None, safe=safe)
+            steps += hint_element(random, scene, None, safe=safe, inside=inside)
             if random.random() < 0.8 and not safe:
-                pieces = [(HOLE, PAGE_BYTES, 1), (scene.page(random) + 0x800, 2 * PAGE_BYTES, 1)]
+                page = scene.inner_page(random) if inside else scene.page(random)
+                pieces = [(HOLE, PAGE_BYTES, 1), (page + 0x800, 2 * PAGE_BYTES, 1)]
                 steps += [("element", queue, pieces, 0), ("kick", queue)]
         if random.random() < 0.5:
             steps += _right_command(random, queue, safe=safe)
         for _ in range(random.randrange(3)):
             command = None if random.random() < 0.85 else random.choice((0, 1, 0x12345678))
-            steps += hint_element(random, scene, command, safe=safe)
+            steps += hint_element(random, scene, command, safe=safe, inside=inside)
         steps += _meanwhile(random, scene)
     # Nor may hinting run when the device is reset.
     steps += [*hint_element(random, scene, 0, safe=True), ("config_read", 8, 4)]
     if resets:
         steps += [("reset",), ("config_read", 8, 4)]
-    how = "complete" if stopped else random.choice(("complete", "complete", "cancel", "fail"))
     if postcopy:
         # To complete, QEMU would wait for a destination that answers.
         how = "cancel"

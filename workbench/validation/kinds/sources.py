@@ -191,7 +191,7 @@ def _hint_anything(random: Random, scene: Scene) -> list[Step]:
         number = random.randrange(len(scene.offer.queues))
         place = random.choice(
             (
-                STOP + random.randrange(24) * PAGE_BYTES,
+                scene.inner_page(random),
                 RINGS + number * RING_STRIDE + random.randrange(12) * PAGE_BYTES,
                 TABLES + random.randrange(64) * PAGE_BYTES,
                 COMMANDS,
