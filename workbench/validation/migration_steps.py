@@ -123,6 +123,8 @@ def migration_begin(session: Session) -> None:
         return
     session.resources["migration"] = OutgoingMigration(session.real, session.folder)
     session.source = Source(session.model)
+    # A worker that polled because hints of before were wanted goes to sleep.
+    _settle_hints(session)
 
 
 def migration_send(session: Session) -> None:
@@ -152,6 +154,11 @@ def migration_end(session: Session, how: str) -> None:
     source.end()
     if how == "complete":
         cont(session)
+    _settle_hints(session)
+
+
+def _settle_hints(session: Session) -> None:
+    """Wait until the hint queue's worker has done what the model's has."""
     queues = session.model.device.offer.queues
     if Queue.HINT in queues:
         settle(session, queues.index(Queue.HINT))
