@@ -100,9 +100,9 @@ def _hints(random: Random, scene: Scene) -> list[Step]:
     queue = scene.hint
     postcopy = random.random() < 0.2
     stopped = random.random() < 0.1 and not postcopy
-    resets = random.random() < 0.15 and not stopped
-    # A reset races with the worker of a broken device, which polls on; see also `hints.KINDS`.
-    safe = stopped or resets
+    if random.random() < 0.15:
+        return _reset_of_hints(random, scene)
+    safe = stopped
     how = "complete" if stopped else random.choice(("complete", "complete", "cancel", "fail"))
     # Nor does anybody know when the worker of a broken device goes to sleep: before what it then
     # writes into the ring is sent, or after.
@@ -130,15 +130,23 @@ def _hints(random: Random, scene: Scene) -> list[Step]:
             command = None if random.random() < 0.85 else random.choice((0, 1, 0x12345678))
             steps += hint_element(random, scene, command, safe=safe, inside=inside)
         steps += _meanwhile(random, scene)
-    # Nor may hinting run when the device is reset.
+    # The next program begins with a reset, which races with a worker that polls.
     steps += [*hint_element(random, scene, 0, safe=True), ("config_read", 8, 4)]
-    if resets:
-        steps += [("reset",), ("config_read", 8, 4)]
     if postcopy:
         # To complete, QEMU would wait for a destination that answers.
         how = "cancel"
     steps += [("migration_end", how), ("observe",), ("config_read", 8, 4)]
     return [*steps, ("postcopy_capability", 0)] if postcopy else steps
+
+
+def _reset_of_hints(random: Random, scene: Scene) -> list[Step]:
+    """Reset a device that is asked for hints, and whose worker nobody has woken.
+
+    One that was may interrupt, or write to the ring, when the reset has ended: a race in QEMU.
+    """
+    how = random.choice(("complete", "cancel", "fail"))
+    steps = [*_begin_hints(random, scene), ("reset",), ("config_read", 8, 4)]
+    return [*steps, ("migration_end", how), ("observe",), ("config_read", 8, 4)]
 
 
 def _meanwhile(random: Random, scene: Scene) -> list[Step]:

@@ -20,6 +20,7 @@ from workbench.validation.kinds.parts import (
     random_properties,
 )
 from workbench.validation.kinds.rings import KINDS as RING_KINDS
+from workbench.validation.kinds.transport import KINDS as TRANSPORT_KINDS
 from workbench.validation.setup import Setup
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from workbench.validation.driver import Step
     from workbench.validation.kinds.kind import Scene
 
-_PROGRAMS = {kind.name: kind.program for kind in (*RING_KINDS, *DEVICE_KINDS)}
+_PROGRAMS = {kind.name: kind.program for kind in (*RING_KINDS, *TRANSPORT_KINDS, *DEVICE_KINDS)}
 _HINT = 1 << int(Feature.FREE_PAGE_HINT)
 _ANY = (
     "reporting",
