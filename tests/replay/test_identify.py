@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.synthetic import (
@@ -21,12 +23,11 @@ from tests.synthetic import (
     swap_out,
     touch,
     trace,
-    write_trace,
 )
 from workbench.errors import UnidentifiableError
 from workbench.replay import Device, Guest, Settings, UnanswerableError, identify, replay
 from workbench.schema import Kind, PageState
-from workbench.trace import BalloonProperties, GuestFacts, read_trace
+from workbench.trace import BalloonProperties, GuestFacts
 from workbench.units import NANOSECONDS
 
 REPORTING_OFF = BalloonProperties(free_page_reporting=False, page_poison=True)
@@ -184,11 +185,41 @@ REFUSED = {
         {},
         "discards were inhibited for a while",
     ),
-    "reporting off": (
-        REPORTED,
+    "reporting off where pages were swapped": (
+        SWAPPING,
         device(free_page_reporting=False),
         {},
-        "captured with free_page_reporting on",
+        "without it the guest would use other addresses, .*: pages were swapped",
+    ),
+    "reporting off where discards were inhibited": (
+        INHIBITED,
+        device(free_page_reporting=False),
+        {},
+        "placed anew: discards were inhibited for a while",
+    ),
+    "reporting off where nothing was discarded": (
+        POISONED,
+        device(free_page_reporting=False),
+        {},
+        "QEMU did not discard [0-9]+ poisoned ranges",
+    ),
+    "reporting off where nothing was reported yet": (
+        [features(0.5), touch(1, 0)],
+        device(free_page_reporting=False),
+        {},
+        "no report is in the trace",
+    ),
+    "reporting off where the balloon was inflated": (
+        [*REPORTED, inflate(9, 0)],
+        device(free_page_reporting=False),
+        {},
+        "pages were in the balloon",
+    ),
+    "reporting off where pages were hinted": (
+        [*REPORTED, event(9, Kind.HINT_RANGE, offset_bytes=HUGE, length_bytes=HUGE)],
+        device(free_page_reporting=False),
+        {},
+        "the guest held pages that it hinted",
     ),
     "reporting on": (
         ONLY_FAULTS,
@@ -202,11 +233,11 @@ REFUSED = {
         {"captured_device": UNKNOWN_DEVICE},
         "does not say whether free_page_reporting was on",
     ),
-    "PAGE_POISON off where the driver kept it": (
-        INIT_ON_FREE,
+    "PAGE_POISON off where the driver kept it, and pages were hinted": (
+        [*INIT_ON_FREE, event(9, Kind.HINT_RANGE, offset_bytes=HUGE, length_bytes=HUGE)],
         device(page_poison=False),
         {},
-        "the driver drops REPORTING, because PAGE_POISON is not offered",
+        "the driver drops REPORTING, because PAGE_POISON is not offered: the guest would use",
     ),
     "PAGE_POISON on where the driver dropped REPORTING": (
         ONLY_FAULTS,
@@ -226,14 +257,8 @@ REFUSED = {
         {},
         "what a finer one would report is not in the trace",
     ),
-    "a finer order with guest samples": (
-        REPORTED,
-        guest(reporting_order=0),
-        {"guest_samples": [{"time_ns": 1}]},
-        "the guest's own samples hint at what a finer one",
-    ),
-    "a coarser order": (
-        REPORTED,
+    "a coarser order where pages were swapped": (
+        SWAPPING,
         guest(reporting_order=10),
         {},
         "with a coarser one the guest would use other addresses",
@@ -244,8 +269,8 @@ REFUSED = {
         {},
         "what a shorter one would report",
     ),
-    "a longer delay": (
-        REPORTED,
+    "a longer delay where pages were swapped": (
+        SWAPPING,
         guest(reporting_delay_ns=3 * NANOSECONDS),
         {},
         "with a longer one the guest",
@@ -256,8 +281,8 @@ REFUSED = {
         {},
         "what a larger one would report",
     ),
-    "a smaller capacity": (
-        REPORTED,
+    "a smaller capacity where pages were swapped": (
+        SWAPPING,
         guest(reporting_capacity=16),
         {},
         "with a smaller one the guest",
@@ -276,7 +301,7 @@ def test_what_is_refused_and_why(events, settings, changes, reason):
     judged = ask(events, settings, **changes)
 
     assert not judged.answerable
-    assert [reason in found for found in judged.reasons] == [True]
+    assert [bool(re.search(reason, found)) for found in judged.reasons] == [True]
 
 
 def test_an_unknown_device_can_be_asked_about_a_poison_value():
@@ -296,13 +321,13 @@ def test_a_refused_replay_raises_with_the_reasons_and_the_exit_code():
 def test_every_reason_is_given():
     settings = Settings(device=Device(free_page_reporting=False), guest=Guest(reporting_order=0))
 
-    assert len(ask(REPORTED, settings).reasons) == 2
+    assert len(ask(SWAPPING, settings).reasons) == 2
 
 
 def test_a_reason_names_its_machine_where_there_are_more():
     machines = [machine("quiet"), machine("busy")]
     events = [{**row, "vm": 1} for row in REPORTED]
-    judged = identify(trace(events, machines=machines), device=Device(free_page_reporting=False))
+    judged = identify(trace(events, machines=machines), guest=Guest(reporting_order=0))
 
     assert [reason.partition(":")[0] for reason in judged.reasons] == ["busy"]
 
@@ -318,63 +343,6 @@ def test_what_one_guest_keeps_changes_what_another_swaps(settings):
     (reason,) = judged.reasons
     assert reason.startswith("reporting: pages were swapped")
     assert identify(trace([*REPORTED, other[0]], machines=machines), settings).answerable
-
-
-@pytest.mark.parametrize(
-    ("number", "words"), [(1, "1 segment is missing"), (2, "2 segments are missing")]
-)
-def test_missing_segments_are_noted(tmp_path, number, words):
-    whole = write_trace(tmp_path / "x.trace", [touch(1, 0)])
-    (path,) = (whole.path / "events").iterdir()
-    path.rename(path.with_name(f"{number:06d}-{number:06d}.parquet"))
-
-    (note,) = identify(read_trace(whole.path)).notes
-
-    assert note == f"{words}: not exact to the page"
-
-
-SWAPPED_ONCE = [touch(1, 0), swap_out(2, 0)]
-
-
-@pytest.mark.parametrize(
-    ("events", "swap", "is_noted"),
-    [
-        (SWAPPED_ONCE, ("vda2 4.00 GiB",), True),
-        (SWAPPED_ONCE, ("zram0 2.00 GiB", "/dev/vda2"), True),
-        (SWAPPED_ONCE, ("zram0 2.00 GiB", "/dev/zram1"), False),
-        (SWAPPED_ONCE, (), False),
-        ([touch(1, 0)], ("vda2 4.00 GiB",), False),
-    ],
-)
-def test_swap_that_hides_evictions_is_noted(tmp_path, events, swap, is_noted):
-    notes = identify(write_trace(tmp_path / "x.trace", events, swap=swap)).notes
-
-    assert ["swap was not only zram" in note for note in notes] == [True] * is_noted
-
-
-def test_a_poison_value_comes_with_a_note_about_what_the_guest_writes():
-    (note,) = ask(REPORTED, guest(poison_val=1)).notes
-
-    assert "not about those writes" in note
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"lost": 3}, "3 events were lost"),
-        ({"complete": False}, "cut short"),
-    ],
-)
-def test_what_limits_a_capture_is_noted(changes, words):
-    (note,) = ask(REPORTED, Settings(), **changes).notes
-
-    assert words in note
-
-
-def test_a_collapse_takes_the_claim_to_be_exact():
-    (note,) = ask([*REPORTED, event(5, Kind.COLLAPSE)], Settings()).notes
-
-    assert "khugepaged" in note
 
 
 def test_the_judgement_is_json():

@@ -56,7 +56,7 @@ def _memory(run: Replay) -> dict[str, Any]:
 
 def _reporting(run: Replay) -> dict[str, Any]:
     ledger = run.ledger
-    events = run.trace.columns("events")
+    events = run.columns
     is_report = ledger.kind == Kind.REPORT
     is_discarded = is_report & (ledger.outcome == Outcome.DISCARDED)
     is_inflate = (ledger.kind == Kind.DISCARD) & (events["element"] == NO_ELEMENT)
@@ -93,7 +93,7 @@ def _faults(run: Replay) -> dict[str, Any]:
 
 
 def _rest(run: Replay) -> dict[str, Any]:
-    events = run.trace.columns("events")
+    events = run.columns
     error = run.model_error.get("resident_bytes") or {}
     return {
         "drain_seconds": drain_seconds(run),
@@ -116,7 +116,7 @@ def _machine_drain_ns(run: Replay, vm: int) -> int | None:
     fall = series.last_fall(resident, smallest=_SMALLEST_FALL * float(resident.value.max()))
     if fall is None:
         return None
-    events = run.trace.columns("events")
+    events = run.columns
     markers = events["time_ns"][(events["kind"] == Kind.MARKER) & (events["vm"] == vm)]
     before_fall = markers[markers <= fall.start_ns]
     start_ns = int(before_fall[-1]) if before_fall.size else fall.start_ns

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from workbench.trace.reader import Columns
+
 _KEY = ("vm", "element", "ram_block", "offset_bytes", "length_bytes")
 
 
@@ -24,6 +26,18 @@ class Decisions(NamedTuple):
     status: npt.NDArray[np.int64]
     """For such a report: what the host answered; else 0."""
     discards_without_report: int
+
+
+class Happened(NamedTuple):
+    """Events, and QEMU's decisions about them."""
+
+    columns: Columns
+    decisions: Decisions
+
+
+def happened(columns: Columns) -> Happened:
+    """Find QEMU's decisions among the events."""
+    return Happened(columns, captured_decisions(columns))
 
 
 def captured_decisions(columns: Mapping[str, npt.NDArray[np.int64]]) -> Decisions:

@@ -12,12 +12,13 @@ import numpy as np
 import workbench
 from workbench.errors import UsageError
 from workbench.model import Outcome, Surprise, model_digest
-from workbench.replay.decisions import Decisions, captured_decisions
+from workbench.replay.decisions import Decisions, Happened, happened
 from workbench.replay.facts import TraceFacts, trace_facts
 from workbench.replay.identify import Identifiable, UnanswerableError, judge
 from workbench.replay.ledger import Ledger, merge_ledgers
 from workbench.replay.machine import run_machine
 from workbench.replay.model_error import model_error
+from workbench.replay.placement import place_trace
 from workbench.replay.settings import Device, Guest, Settings
 from workbench.schema import SCHEMA_VERSION, Kind
 from workbench.units import PAGE_BYTES, format_bytes
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from workbench.trace import Trace
+    from workbench.trace.reader import Columns
 
 SKIPPED: Final = {
     "inhibited": Outcome.SKIPPED_INHIBITED,
@@ -56,8 +58,10 @@ class Replay:
         What the answer leaves open.
     lineage
         What the result was made of: equal lineage, equal bytes.
+    columns
+        The events that were replayed: the trace's, or those that the model of the guest placed.
     ledger
-        What each event did.
+        What each of them did.
     initial_resident_pages, initial_swapped_pages
         Per virtual machine, before the first event.
     final_held_pages
@@ -74,6 +78,7 @@ class Replay:
     settings: Settings
     identifiable: Identifiable
     lineage: dict[str, Any]
+    columns: Columns
     ledger: Ledger
     initial_resident_pages: npt.NDArray[np.int64]
     initial_swapped_pages: npt.NDArray[np.int64]
@@ -160,22 +165,26 @@ def replay(
     answered.  Samples are read only to compare it with them.
     """
     settings = _choose(device, guest, settings)
-    decisions = captured_decisions(trace.columns("events"))
-    captured = _run_trace(trace, Settings(), decisions)
-    identifiable = judge(trace_facts(trace, captured.ledger), settings)
+    as_captured = happened(trace.columns("events"))
+    captured = _run_trace(trace, as_captured, Settings())
+    facts = trace_facts(trace, captured.ledger)
+    identifiable = judge(facts, settings)
     error = model_error(
         trace, captured.ledger, captured.initial_resident_pages, captured.initial_swapped_pages
     )
     if not identifiable.answerable:
         raise UnanswerableError(trace.name, identifiable, error)
-    run = _run_trace(trace, settings, decisions) if settings.changed else captured
-    events = _event_counts(run.ledger, captured.ledger, decisions)
+    placed = place_trace(trace, facts, settings)
+    replayed = as_captured if placed is None else happened(placed)
+    run = _run_trace(trace, replayed, settings) if settings.changed else captured
+    events = _event_counts(run.ledger, captured.ledger, as_captured.decisions)
     identifiable = replace(identifiable, notes=(*identifiable.notes, *_late_notes(events)))
     return Replay(
         trace=trace,
         settings=settings,
         identifiable=identifiable,
         lineage=lineage(trace, settings),
+        columns=replayed.columns,
         ledger=run.ledger,
         initial_resident_pages=run.initial_resident_pages,
         initial_swapped_pages=run.initial_swapped_pages,
@@ -203,7 +212,7 @@ def captured_facts(trace: Trace) -> TraceFacts:
     -----
     Replays the trace as captured, which is all the work there is: judging takes no time.
     """
-    captured = _run_trace(trace, Settings(), captured_decisions(trace.columns("events")))
+    captured = _run_trace(trace, happened(trace.columns("events")), Settings())
     return trace_facts(trace, captured.ledger)
 
 
@@ -215,13 +224,12 @@ def _choose(device: Device | None, guest: Guest | None, settings: Settings | Non
     return settings
 
 
-def _run_trace(trace: Trace, settings: Settings, decisions: Decisions) -> _TraceRun:
-    vm_of_event = trace.columns("events")["vm"]
+def _run_trace(trace: Trace, replayed: Happened, settings: Settings) -> _TraceRun:
     vms = range(len(trace.manifest.virtual_machines))
-    rows = [np.flatnonzero(vm_of_event == vm) for vm in vms]
-    runs = [run_machine(trace, vm, rows[vm], decisions.status, settings) for vm in vms]
+    rows = [np.flatnonzero(replayed.columns["vm"] == vm) for vm in vms]
+    runs = [run_machine(trace, replayed, vm, rows[vm], settings) for vm in vms]
     return _TraceRun(
-        ledger=merge_ledgers(trace, rows, [run.ledger for run in runs]),
+        ledger=merge_ledgers(replayed.columns, rows, [run.ledger for run in runs]),
         initial_resident_pages=np.array([run.initial_resident_pages for run in runs], np.int64),
         initial_swapped_pages=np.array([run.initial_swapped_pages for run in runs], np.int64),
         final_held_pages=np.array([run.final_held_pages for run in runs], np.int64),
@@ -255,7 +263,8 @@ def _event_counts(ledger: Ledger, captured: Ledger, decisions: Decisions) -> dic
     reported = ledger.outcome[is_report]
     skipped = {reason: int((reported == outcome).sum()) for reason, outcome in SKIPPED.items()}
     asked = np.isin(captured.outcome, (Outcome.DISCARDED, Outcome.DISCARD_FAILED))
-    differing = int((is_report & (asked != decisions.discarded)).sum())
+    was_report = captured.kind == Kind.REPORT
+    differing = int((was_report & (asked != decisions.discarded)).sum())
     return {
         "total": int(ledger.kind.size),
         "applied": int(ledger.kind.size - sum(skipped.values())),

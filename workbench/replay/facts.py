@@ -9,6 +9,7 @@ import numpy as np
 
 from workbench.model import Outcome
 from workbench.schema import FaultFlag, Feature, Kind, PageState
+from workbench.units import PAGE_BYTES
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -30,7 +31,6 @@ class MachineFacts:
     reporting_order: int | None
     reporting_delay_ns: int | None
     reporting_capacity: int | None
-    has_guest_samples: bool
     ranges: int
     """Reported ranges."""
     discarded: int
@@ -41,6 +41,11 @@ class MachineFacts:
     """Discards that no report asked for."""
     inhibitions: int
     """Times discards were forbidden."""
+    hinted: int
+    """Ranges that a migration need not send, which the guest holds meanwhile."""
+    ram_blocks: int
+    page_bytes: int
+    """The smallest piece of guest RAM that the host can take back."""
     swaps: bool
     """Whether any page of any guest was ever in swap: what one keeps, others must do without."""
 
@@ -96,12 +101,14 @@ def _machine_facts(trace: Trace, ledger: Ledger, vm: int) -> MachineFacts:
         reporting_order=machine.guest.reporting_order,
         reporting_delay_ns=machine.guest.reporting_delay_ns,
         reporting_capacity=machine.guest.reporting_capacity,
-        has_guest_samples=bool((trace.columns("guest_samples")["vm"] == vm).any()),
         ranges=int(is_report.sum()),
         discarded=count(is_report, Outcome.DISCARDED, Outcome.DISCARD_FAILED),
         poisoned=count(is_report, Outcome.SKIPPED_POISONED),
         inflated=count(kind == Kind.DISCARD, Outcome.DISCARDED, Outcome.DISCARD_FAILED),
         inhibitions=int(((kind == Kind.INHIBIT) & (events["status"] != 0)).sum()),
+        hinted=int((kind == Kind.HINT_RANGE).sum()),
+        ram_blocks=len(machine.ram_blocks),
+        page_bytes=max((block.page_bytes for block in machine.ram_blocks), default=PAGE_BYTES),
         swaps=_swaps(trace),
     )
 

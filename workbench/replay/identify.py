@@ -12,16 +12,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 from workbench.errors import UnidentifiableError
 from workbench.model import GuestPoison, negotiate
+from workbench.replay.reporting import guest_poison, reporting_under
+from workbench.replay.settings import Settings
+from workbench.units import PAGE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from workbench.replay.facts import MachineFacts, TraceFacts
-    from workbench.replay.settings import Settings
-
-_NO_GUEST_MODEL = "and there is no model of the guest's allocator yet to place them"
 
 _POISONING: Final = GuestPoison(init_on_free=False, page_poisoning=True)
+
+
+PLACED: Final = (
+    "a guest that reports otherwise uses other addresses: a model of Linux's allocator placed what "
+    "it takes and gives back (docs/models.md says how right that is)"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +71,8 @@ def judge(facts: TraceFacts, settings: Settings) -> Identifiable:
         where = f"{machine.name}: " if len(facts.machines) > 1 else ""
         found = [rule(machine, settings) for rule in _RULES]
         reasons += [where + reason for reason in found if reason]
+    if any(_is_placed(machine, settings) for machine in facts.machines):
+        notes.append(PLACED)
     if settings.guest.poison_val:
         notes.append(
             "a guest that poisons also writes every page it frees, at boot all of them; the answer "
@@ -75,6 +83,10 @@ def judge(facts: TraceFacts, settings: Settings) -> Identifiable:
         reasons=tuple(dict.fromkeys(reasons)),
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def _is_placed(machine: MachineFacts, settings: Settings) -> bool:
+    return reporting_under(machine, settings) != reporting_under(machine, Settings())
 
 
 def _judge_reporting(machine: MachineFacts, settings: Settings) -> str | None:
@@ -91,10 +103,7 @@ def _judge_reporting(machine: MachineFacts, settings: Settings) -> str | None:
         )
     if not machine.reports:
         return None
-    return (
-        "captured with free_page_reporting on: without it the guest would use other addresses, "
-        f"{_NO_GUEST_MODEL}"
-    )
+    return _judge_placing(machine, "captured with free_page_reporting on: without it")
 
 
 def _judge_page_poison(machine: MachineFacts, settings: Settings) -> str | None:
@@ -103,34 +112,20 @@ def _judge_page_poison(machine: MachineFacts, settings: Settings) -> str | None:
     if wanted is None or wanted == captured:
         return None
     then = negotiate(
-        _guest(machine),
+        guest_poison(machine),
         offers_page_poison=wanted,
         offers_reporting=machine.reports or machine.offers_reporting is not False,
     )
     if then.reporting == machine.reports:
         return None
     if machine.reports:
-        return (
-            f"the guest fills the pages it frees, and {then.reason}: it would use other addresses, "
-            f"{_NO_GUEST_MODEL}"
-        )
+        return _judge_placing(machine, f"the guest fills the pages it frees, and {then.reason}:")
     if captured is None:
         return "the trace does not say whether page_poison was on"
     return (
         "captured with page_poison off, and the driver did not keep REPORTING: with it on the "
         "guest may report, and what it would report is not in the trace"
     )
-
-
-def _guest(machine: MachineFacts) -> GuestPoison:
-    """Tell from what the driver kept what the guest does with free pages.
-
-    One that keeps PAGE_POISON fills them, one that reports without it does not; and one that does
-    not report may have dropped REPORTING because it fills them.  Not with what, which is no matter
-    to what the driver keeps.
-    """
-    fills_free_pages = machine.negotiated_page_poison or not machine.reports
-    return GuestPoison(init_on_free=fills_free_pages, page_poisoning=False)
 
 
 def _judge_inhibited(machine: MachineFacts, settings: Settings) -> str | None:
@@ -181,6 +176,30 @@ def _judge_fewer_discards(machine: MachineFacts, discards: int) -> str | None:
     )
 
 
+def _judge_placing(machine: MachineFacts, change: str) -> str | None:
+    """Say why the guest's demand cannot be read from its capture and placed anew after a change.
+
+    It is read from reports, and from the faults of what is taken after QEMU has discarded it.
+    """
+    obstacles = {
+        "no report is in the trace": machine.ranges == 0,
+        "pages were swapped, and there is no model of the host's choice yet": machine.swaps,
+        "discards were inhibited for a while": machine.inhibitions > 0,
+        f"QEMU did not discard {machine.poisoned} poisoned ranges": machine.poisoned > 0,
+        "pages were in the balloon": machine.inflated > 0,
+        "the guest held pages that it hinted": machine.hinted > 0,
+        "its memory is of huge pages": machine.page_bytes > PAGE_BYTES,
+        f"its memory is in {machine.ram_blocks} RAM blocks": machine.ram_blocks != 1,
+    }
+    found = [obstacle for obstacle, holds in obstacles.items() if holds]
+    if not found:
+        return None
+    return (
+        f"{change} the guest would use other addresses, and what it takes and gives back cannot "
+        f"be placed anew: {'; '.join(found)}"
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Scale:
     """A number of the guest's reporting, and the words for its two directions."""
@@ -208,15 +227,8 @@ def _scale_rule(scale: _Scale) -> Callable[[MachineFacts, Settings], str | None]
         if captured is None:
             return f"the trace does not say which {scale.name} the guest had"
         if (wanted > captured) != scale.larger_is_beyond:
-            return (
-                f"captured with {scale.name} {captured}: with a {scale.within} one the guest would "
-                f"use other addresses, {_NO_GUEST_MODEL}"
-            )
-        if machine.has_guest_samples:
-            return (
-                f"captured with {scale.name} {captured}: the guest's own samples hint at what a "
-                f"{scale.beyond} one would report, {_NO_GUEST_MODEL}"
-            )
+            change = f"captured with {scale.name} {captured}: with a {scale.within} one"
+            return _judge_placing(machine, change)
         return (
             f"captured with {scale.name} {captured}: what a {scale.beyond} one would report is not "
             "in the trace; capture with it"

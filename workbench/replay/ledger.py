@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from workbench.model import Ledger as MachineLedger
-    from workbench.trace import Trace
+    from workbench.trace.reader import Columns
 
 
 _Code = TypeVar("_Code", np.int8, np.int32, np.int64)
@@ -19,12 +19,12 @@ _Code = TypeVar("_Code", np.int8, np.int32, np.int64)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
-    """One row per event of the trace, in the trace's order.  Columns are read-only.
+    """One row per event that was replayed, in order.  Columns are read-only.
 
     Attributes
     ----------
     time_ns, vm, kind
-        As in the trace's events.
+        As in the events.
     outcome, surprise
         Codes of `Outcome` and `Surprise`.
     resident_delta_pages, swapped_delta_pages
@@ -45,16 +45,15 @@ class Ledger:
 
 
 def merge_ledgers(
-    trace: Trace, rows: list[npt.NDArray[np.intp]], ledgers: list[MachineLedger]
+    events: Columns, rows: list[npt.NDArray[np.intp]], ledgers: list[MachineLedger]
 ) -> Ledger:
-    """Put the machines' ledgers into the trace's order.
+    """Put the machines' ledgers into the order of the events.
 
     Parameters
     ----------
     rows
-        For each machine: the rows of the trace that are its events.
+        For each machine: the rows of the events that are its own.
     """
-    events = trace.columns("events")
 
     def merge(name: str, dtype: type[_Code]) -> npt.NDArray[_Code]:
         column = np.zeros(events["kind"].size, dtype)

@@ -34,8 +34,10 @@ from workbench.units import HUGE_PAGE_BYTES, PAGE_BYTES
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from workbench.replay.decisions import Happened
     from workbench.replay.settings import Settings
     from workbench.trace import Trace, VirtualMachine
+    from workbench.trace.reader import Columns
 
 _HUGE_PAGE_PAGES = HUGE_PAGE_BYTES // PAGE_BYTES
 
@@ -51,20 +53,16 @@ class MachineRun(NamedTuple):
 
 
 def run_machine(
-    trace: Trace,
-    vm: int,
-    rows: npt.NDArray[np.intp],
-    discard_status: npt.NDArray[np.int64],
-    settings: Settings,
+    trace: Trace, happened: Happened, vm: int, rows: npt.NDArray[np.intp], settings: Settings
 ) -> MachineRun:
     """Replay one machine.
 
     Parameters
     ----------
+    happened
+        The events: the trace's, or those that the model of the guest placed.
     rows
-        The rows of the trace's events that are this machine's.
-    discard_status
-        For each row of the trace: what the host answered to the discard of the reported range.
+        The rows of the events that are this machine's.
 
     Raises
     ------
@@ -79,10 +77,10 @@ def run_machine(
     initial = host.totals.copy()
     device = new_device(machine.features or 0, machine.poison_val or 0)
     ledger = new_ledger(rows.size)
-    events = _machine_events(trace, rows, discard_status)
+    events = _machine_events(happened, rows)
     stopped_at = run_events(events, constants, device, host, ledger)
     if stopped_at != OK:
-        raise InputError(_describe_row(trace, int(rows[stopped_at])))
+        raise InputError(_describe_row(trace, happened.columns, int(rows[stopped_at])))
     return MachineRun(
         ledger=ledger,
         initial_resident_pages=int(initial[RESIDENT_PAGES]),
@@ -163,10 +161,8 @@ def _initial_host(trace: Trace, vm: int, constants: Constants) -> HostState:
     return host
 
 
-def _machine_events(
-    trace: Trace, rows: npt.NDArray[np.intp], discard_status: npt.NDArray[np.int64]
-) -> Events:
-    columns = trace.columns("events")
+def _machine_events(happened: Happened, rows: npt.NDArray[np.intp]) -> Events:
+    columns = happened.columns
     return Events(
         kind=columns["kind"][rows].astype(np.int8),
         ram_block=columns["ram_block"][rows].astype(np.int64),
@@ -174,12 +170,11 @@ def _machine_events(
         length_bytes=columns["length_bytes"][rows].astype(np.int64),
         status=columns["status"][rows].astype(np.int64),
         element=columns["element"][rows].astype(np.int64),
-        discard_status=discard_status[rows],
+        discard_status=happened.decisions.status[rows],
     )
 
 
-def _describe_row(trace: Trace, row: int) -> str:
-    columns = trace.columns("events")
+def _describe_row(trace: Trace, columns: Columns, row: int) -> str:
     names = ("vm", "ram_block", "offset_bytes", "length_bytes")
     found = ", ".join(f"{name} {columns[name][row]}" for name in names)
     kind = int(columns["kind"][row])

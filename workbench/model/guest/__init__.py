@@ -1,5 +1,19 @@
 """The guest: how much of its free memory Linux has reported, and when."""
 
+from workbench.model.guest.buddy import new_guest
+from workbench.model.guest.columns import (
+    NEXT_PASS_NS,
+    NO_REPORTING,
+    NOT_FREE,
+    Captured,
+    Demand,
+    GuestConstants,
+    GuestState,
+    Placed,
+)
+from workbench.model.guest.demand import date_reports, read_demand
+from workbench.model.guest.events import new_placed
+from workbench.model.guest.place import free_blocks, free_pages, place_demand
 from workbench.model.guest.reporting import (
     carry_blocks,
     full_reports,
@@ -23,20 +37,35 @@ from workbench.model.guest.series import (
 )
 
 __all__ = [
+    "NEXT_PASS_NS",
+    "NOT_FREE",
+    "NO_REPORTING",
     "OK",
     "ORDERS",
     "THOUSANDTHS",
+    "Captured",
+    "Demand",
     "FreeShares",
+    "GuestConstants",
+    "GuestState",
     "Instants",
+    "Placed",
     "SeriesColumns",
     "SeriesConstants",
     "SeriesState",
     "carry_blocks",
+    "date_reports",
+    "free_blocks",
+    "free_pages",
     "full_reports",
     "has_room_to_report",
     "hidden_swing_pages",
     "low_watermark_pages",
+    "new_guest",
+    "new_placed",
     "new_state",
+    "place_demand",
+    "read_demand",
     "reportable_pages",
     "run_series",
     "take_unreported",

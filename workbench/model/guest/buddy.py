@@ -1,0 +1,213 @@
+"""The guest's page allocator: free lists by order, split on taking, merged on giving back.
+
+Source: Linux 6.1 mm/page_alloc.c (__free_one_page, buddy_merge_likely, __rmqueue_smallest,
+expand).  Migrate types and per-processor lists are not modelled: every page is movable, and a freed
+page is on its free list at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from workbench.model.compiled import kernel
+from workbench.model.guest.columns import NEVER, NEXT_PASS_NS, NO_PAGE, NOT_FREE, NOW_NS, GuestState
+from workbench.units import LARGEST_ORDER
+
+if TYPE_CHECKING:
+    from workbench.model.guest.columns import GuestConstants
+
+_LIKELY_STOP: Final = LARGEST_ORDER - 1
+"""From this order on buddy_merge_likely does not look: MAX_ORDER - 2."""
+
+
+def new_guest(page_count: int, constants: GuestConstants) -> GuestState:
+    """Make a guest all of whose pages are in use, and were touched."""
+    lists = (constants.zone_first.size, LARGEST_ORDER + 1)
+    return GuestState(
+        block_order=np.full(page_count, NOT_FREE, np.int8),
+        is_reported=np.zeros(page_count, np.bool_),
+        next_page=np.full(page_count, NO_PAGE, np.int64),
+        previous_page=np.full(page_count, NO_PAGE, np.int64),
+        first_page=np.full(lists, NO_PAGE, np.int64),
+        last_page=np.full(lists, NO_PAGE, np.int64),
+        block_count=np.zeros(lists, np.int64),
+        free_pages=np.zeros(lists[0], np.int64),
+        place=np.arange(page_count, dtype=np.int64),
+        is_touched=np.ones(page_count, np.bool_),
+        isolated_page=np.zeros(constants.reporting_capacity, np.int64),
+        isolated_order=np.zeros(constants.reporting_capacity, np.int64),
+        worker=np.array([0, NEVER, 0, 0, 0], np.int64),
+    )
+
+
+@kernel
+def zone_of(page: int, constants: GuestConstants) -> int:
+    """Tell in which zone a page is."""
+    zone = constants.zone_first.size - 1
+    while zone > 0 and page < constants.zone_first[zone]:
+        zone -= 1
+    return zone
+
+
+@kernel
+def add_first(page: int, order: int, zone: int, guest: GuestState) -> None:
+    """Put a free block at the head of its list."""
+    first = guest.first_page[zone, order]
+    guest.previous_page[page] = NO_PAGE
+    guest.next_page[page] = first
+    guest.first_page[zone, order] = page
+    if first == NO_PAGE:
+        guest.last_page[zone, order] = page
+    else:
+        guest.previous_page[first] = page
+    count_block(page, order, zone, guest)
+
+
+@kernel
+def add_last(page: int, order: int, zone: int, guest: GuestState) -> None:
+    """Put a free block at the tail of its list."""
+    last = guest.last_page[zone, order]
+    guest.previous_page[page] = last
+    guest.next_page[page] = NO_PAGE
+    guest.last_page[zone, order] = page
+    if last == NO_PAGE:
+        guest.first_page[zone, order] = page
+    else:
+        guest.next_page[last] = page
+    count_block(page, order, zone, guest)
+
+
+@kernel
+def count_block(page: int, order: int, zone: int, guest: GuestState) -> None:
+    """Count a block that has come onto a list."""
+    guest.block_order[page] = order
+    guest.block_count[zone, order] += 1
+    guest.free_pages[zone] += 1 << order
+
+
+@kernel
+def remove_block(page: int, zone: int, guest: GuestState) -> int:
+    """Take a free block off its list, which also makes it unreported.  Returns its order."""
+    order = int(guest.block_order[page])
+    previous_page = guest.previous_page[page]
+    next_page = guest.next_page[page]
+    if previous_page == NO_PAGE:
+        guest.first_page[zone, order] = next_page
+    else:
+        guest.next_page[previous_page] = next_page
+    if next_page == NO_PAGE:
+        guest.last_page[zone, order] = previous_page
+    else:
+        guest.previous_page[next_page] = previous_page
+    guest.block_order[page] = NOT_FREE
+    guest.is_reported[page] = False
+    guest.block_count[zone, order] -= 1
+    guest.free_pages[zone] -= 1 << order
+    return order
+
+
+@kernel
+def make_first(page: int, zone: int, order: int, guest: GuestState) -> None:
+    """Turn a list round so that this block is its head, and what stood before it is at its end."""
+    previous_page = guest.previous_page[page]
+    if previous_page == NO_PAGE:
+        return
+    first = guest.first_page[zone, order]
+    last = guest.last_page[zone, order]
+    guest.next_page[last] = first
+    guest.previous_page[first] = last
+    guest.next_page[previous_page] = NO_PAGE
+    guest.previous_page[page] = NO_PAGE
+    guest.first_page[zone, order] = page
+    guest.last_page[zone, order] = previous_page
+
+
+@kernel
+def is_free_block(
+    page: int, order: int, zone: int, constants: GuestConstants, guest: GuestState
+) -> bool:
+    """Tell whether a free block of this order, of this zone, begins at a page."""
+    if page < constants.zone_first[zone] or page >= constants.zone_stop[zone]:
+        return False
+    return bool(guest.block_order[page] == order)
+
+
+@kernel
+def merge_buddies(
+    page: int, order: int, zone: int, constants: GuestConstants, guest: GuestState
+) -> tuple[int, int]:
+    """Take the free buddies of a block off their lists.  Returns the merged block and its order."""
+    while order < LARGEST_ORDER:
+        buddy = page ^ (1 << order)
+        if not is_free_block(buddy, order, zone, constants, guest):
+            break
+        remove_block(buddy, zone, guest)
+        page &= ~(1 << order)
+        order += 1
+    return page, order
+
+
+@kernel
+def put_back(page: int, order: int, constants: GuestConstants, guest: GuestState) -> int:
+    """Free a block to the tail, as a pass does with what it has reported.  Returns its order.
+
+    Source: Linux 6.1 mm/page_alloc.c, __putback_isolated_page.
+    """
+    zone = zone_of(page, constants)
+    page, order = merge_buddies(page, order, zone, constants, guest)
+    add_last(page, order, zone, guest)
+    return order
+
+
+@kernel
+def free_page(page: int, constants: GuestConstants, guest: GuestState) -> int:
+    """Free a page, merged with its buddies as far as they are free.  Returns the block's order.
+
+    The block goes to the head of its list, so that it is taken again soon; but to the tail where
+    its next larger buddy is free, because then the two are likely to merge.
+    """
+    zone = zone_of(page, constants)
+    page, order = merge_buddies(page, 0, zone, constants, guest)
+    larger = 1 << (order + 1)
+    parent = page & ~(larger - 1)
+    if order < _LIKELY_STOP and is_free_block(parent ^ larger, order + 1, zone, constants, guest):
+        add_last(page, order, zone, guest)
+    else:
+        add_first(page, order, zone, guest)
+    return order
+
+
+@kernel
+def take_page(constants: GuestConstants, guest: GuestState) -> int:
+    """Take one page: from the highest zone that has any, out of the smallest block there.
+
+    Returns
+    -------
+    The page, or NO_PAGE where none is free.
+    """
+    for zone in range(constants.zone_first.size - 1, -1, -1):
+        for order in range(LARGEST_ORDER + 1):
+            page = guest.first_page[zone, order]
+            if page == NO_PAGE:
+                continue
+            remove_block(page, zone, guest)
+            half = order
+            while half > 0:
+                half -= 1
+                add_first(page + (1 << half), half, zone, guest)
+            return int(page)
+    return NO_PAGE
+
+
+@kernel
+def give_page(page: int, constants: GuestConstants, guest: GuestState) -> None:
+    """Give one page back, and ask for a pass if the free block that results is large enough.
+
+    Source: Linux 6.1 mm/page_reporting.h, page_reporting_notify_free.
+    """
+    order = free_page(page, constants, guest)
+    reports = constants.reporting_order >= 0 and order >= constants.reporting_order
+    if reports and guest.worker[NEXT_PASS_NS] == NEVER:
+        guest.worker[NEXT_PASS_NS] = guest.worker[NOW_NS] + constants.reporting_delay_ns

@@ -1,0 +1,106 @@
+"""The arrays and numbers of the guest model.
+
+Pages are numbered within the guest's one RAM block; a zone is a stretch of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from workbench.model.columns import BoolArray, Int8Array, Int64Array
+
+NO_PAGE: Final = -1
+"""The end of a list."""
+
+NOT_FREE: Final = -1
+"""`block_order` of a page that begins no free block."""
+
+NO_REPORTING: Final = -1
+"""`reporting_order` of a guest that does not report."""
+
+
+class GuestConstants(NamedTuple):
+    """What does not change while a guest runs."""
+
+    zone_first: Int64Array
+    zone_stop: Int64Array
+    """Zones from the lowest addresses up.  Arrays of shape (zone,)."""
+    low_watermark_pages: Int64Array
+    """A pass leaves a zone alone in which little more is free.  Shape (zone,)."""
+    reporting_order: int
+    """The smallest block that is reported, or NO_REPORTING."""
+    reporting_delay_ns: int
+    reporting_capacity: int
+
+
+class GuestState(NamedTuple):
+    """The guest's free lists, and which of its pages stand for which of the capture."""
+
+    block_order: Int8Array
+    """Order of the free block that begins at a page, or NOT_FREE.  Shape (page,)."""
+    is_reported: BoolArray
+    """Whether the free block that begins here was reported as it is.  Shape (page,)."""
+    next_page: Int64Array
+    previous_page: Int64Array
+    """Neighbours in the free list.  Shape (page,)."""
+    first_page: Int64Array
+    last_page: Int64Array
+    """Ends of each free list.  Shape (zone, order)."""
+    block_count: Int64Array
+    """Blocks in each free list.  Shape (zone, order)."""
+    free_pages: Int64Array
+    """Shape (zone,)."""
+    place: Int64Array
+    """Where a page of the capture is now, or NO_PAGE.  Shape (page,)."""
+    is_touched: BoolArray
+    """Whether the guest has touched a page since it was last reported.  Shape (page,)."""
+    isolated_page: Int64Array
+    isolated_order: Int64Array
+    """The report that a pass puts together, filled from its end.  Shape (capacity,)."""
+    worker: Int64Array
+    """NOW_NS, NEXT_PASS_NS, ELEMENT, ROOM and ROW."""
+
+
+NOW_NS: Final = 0
+"""Index into `worker`: what time it is."""
+NEXT_PASS_NS: Final = 1
+"""Index into `worker`: when the next pass is due, or NEVER."""
+ELEMENT: Final = 2
+"""Index into `worker`: how many elements were sent."""
+ROOM: Final = 3
+"""Index into `worker`: places left in the report that is being put together."""
+ROW: Final = 4
+"""Index into `worker`: how many events there are, also where no room was left to write them."""
+
+NEVER: Final = (1 << 63) - 1
+
+
+class Captured(NamedTuple):
+    """Faults and reported ranges of one machine, in order.  Columns of shape (event,)."""
+
+    time_ns: Int64Array
+    kind: Int8Array
+    page: Int64Array
+    page_count: Int64Array
+    """Of a fault: the pages that the host backed for it."""
+    element: Int64Array
+
+
+class Demand(NamedTuple):
+    """What the guest takes and gives back, in the order of time.  Columns of shape (row,)."""
+
+    time_ns: Int64Array
+    is_take: BoolArray
+    page: Int64Array
+    """A page of the capture.  What is given back without having been taken was in use before."""
+
+
+class Placed(NamedTuple):
+    """Events of the guest as it would have run.  Columns of shape (row,), to be filled."""
+
+    time_ns: Int64Array
+    kind: Int8Array
+    page: Int64Array
+    page_count: Int64Array
+    element: Int64Array

@@ -1,0 +1,110 @@
+"""What a guest takes and gives back, read from the events of its capture.
+
+A fault on a page that was reported takes it; a report of a page that was taken, or in use since
+before the capture, gives it back.  A page that is given back and taken again before a pass reports
+it shows in neither, and need not: under every setting it comes from the head of its list.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from workbench.model.compiled import kernel
+from workbench.model.guest.events import REPORT
+from workbench.model.guest.reporting import full_reports
+from workbench.units import LARGEST_ORDER
+
+if TYPE_CHECKING:
+    from workbench.model.columns import BoolArray, Int64Array
+    from workbench.model.guest.columns import Captured, Demand
+
+
+@kernel
+def order_of(page_count: int) -> int:
+    """Give the order of a block of that many pages; of other numbers, the next smaller one's."""
+    order = 0
+    while order < LARGEST_ORDER and 2 << order <= page_count:
+        order += 1
+    return order
+
+
+@kernel
+def date_reports(
+    captured: Captured, delay_ns: int, capacity: int, seen: Int64Array, free_ns: Int64Array
+) -> None:
+    """Say since when each reported range was free: one delay before the pass that reports it.
+
+    A free asks for a pass one delay later.  But a pass may report a part only of what is free of an
+    order; what the next pass then reports of that order counts as free since the first of them.
+
+    Parameters
+    ----------
+    seen
+        Zeros, to be used: for each order the ranges of this pass, and when what it reports was
+        freed.  Shape (2, order).
+    free_ns
+        To be filled where an event is a report.  Shape (event,).
+    """
+    pass_ns = -1
+    for event in range(captured.kind.size):
+        if captured.kind[event] != REPORT:
+            continue
+        time_ns = captured.time_ns[event]
+        order = order_of(captured.page_count[event])
+        if pass_ns < 0 or time_ns - pass_ns > delay_ns // 2:
+            follows = pass_ns >= 0 and time_ns - pass_ns < delay_ns + delay_ns // 2
+            for each in range(LARGEST_ORDER + 1):
+                count = seen[0, each]
+                was_cut = count >= (full_reports(count, capacity) - 1) * capacity
+                if not (follows and count > 0 and was_cut):
+                    seen[1, each] = time_ns - delay_ns
+                seen[0, each] = 0
+            pass_ns = time_ns
+        seen[0, order] += 1
+        free_ns[event] = seen[1, order]
+
+
+@kernel
+def read_demand(
+    captured: Captured,
+    free_ns: Int64Array,
+    is_free: BoolArray,
+    taken_ns: Int64Array,
+    demand: Demand,
+) -> int:
+    """Write down what changes hands, page by page.
+
+    Parameters
+    ----------
+    captured
+        Faults and reported ranges of one machine, in order.
+    free_ns
+        As `date_reports` gives it.
+    is_free
+        Which pages are free before the first event; afterwards, after the last.  Shape (page,).
+    taken_ns
+        Zeros, to be used.  Shape (page,).
+    demand
+        Room for one row per page of every event, to be filled; not in the order of time.
+
+    Returns
+    -------
+    How many rows were filled.
+    """
+    row = 0
+    for event in range(captured.kind.size):
+        gives = captured.kind[event] == REPORT
+        first = captured.page[event]
+        for page in range(first, first + captured.page_count[event]):
+            if is_free[page] == gives:
+                continue
+            is_free[page] = gives
+            if gives:
+                demand.time_ns[row] = max(taken_ns[page], free_ns[event])
+            else:
+                taken_ns[page] = captured.time_ns[event]
+                demand.time_ns[row] = captured.time_ns[event]
+            demand.is_take[row] = not gives
+            demand.page[row] = page
+            row += 1
+    return row

@@ -1,0 +1,213 @@
+"""The events of a machine as its guest would have made them under other settings of reporting.
+
+The addresses of a capture are a product of its settings: Linux puts freed blocks at the head of its
+free lists and reported ones at the tail.  So what is replayed is the demand, what the guest takes
+and gives back and when, and an allocator places it anew (`workbench.model.guest`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from workbench.model.guest import (
+    NEXT_PASS_NS,
+    NO_REPORTING,
+    NOT_FREE,
+    Captured,
+    Demand,
+    GuestConstants,
+    GuestState,
+    Placed,
+    date_reports,
+    free_blocks,
+    free_pages,
+    low_watermark_pages,
+    new_guest,
+    new_placed,
+    place_demand,
+    read_demand,
+)
+from workbench.replay.reporting import reporting_under
+from workbench.replay.settings import Settings
+from workbench.schema import NO_BLOCK, UNKNOWN, FaultFlag, Kind, PageState
+from workbench.units import GIB, LARGEST_ORDER, MIB, PAGE_BYTES
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from workbench.replay.facts import TraceFacts
+    from workbench.replay.reporting import Reporting
+    from workbench.trace import Trace
+    from workbench.trace.reader import Columns
+
+_ZONE_BYTES: Final = (0, 16 * MIB, 3 * GIB)
+"""Where DMA, DMA32 and Normal begin in the RAM block (Linux 6.1 arch/x86/mm/init.c,
+zone_sizes_init; QEMU 7.2 hw/i386/pc_piix.c, pc_init1: what is above 3 GiB is above the hole)."""
+
+_FIRST_USABLE_PAGE: Final = MIB // PAGE_BYTES
+"""Below it firmware and graphics memory are in the way."""
+
+
+def place_trace(trace: Trace, facts: TraceFacts, settings: Settings) -> Columns | None:
+    """Give the events of all machines under settings that a guest notices.
+
+    Returns
+    -------
+    The columns of the table of events; None where no guest notices, and all stays as captured.
+    """
+    events = trace.columns("events")
+    changes = [
+        (reporting_under(machine, Settings()), reporting_under(machine, settings))
+        for machine in facts.machines
+    ]
+    if all(before == after for before, after in changes):
+        return None
+    parts: list[Columns] = []
+    for vm, (before, after) in enumerate(changes):
+        rows = np.flatnonzero(events["vm"] == vm)
+        if before == after:
+            parts.append({name: values[rows] for name, values in events.items()})
+        else:
+            parts.append(place_machine(trace, vm, rows, before, after))
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in events}
+    by_time = np.argsort(columns["time_ns"], kind="stable")
+    columns = {name: values[by_time] for name, values in columns.items()}
+    columns["sequence"] = np.arange(by_time.size, dtype=columns["sequence"].dtype)
+    return columns
+
+
+def place_machine(
+    trace: Trace, vm: int, rows: npt.NDArray[np.intp], before: Reporting, after: Reporting
+) -> Columns:
+    """Give the events of one machine as they would be if its guest reported as in `after`.
+
+    Parameters
+    ----------
+    rows
+        The rows of the trace's events that are this machine's; some are reports.
+    before
+        How it reported in the capture.
+
+    Returns
+    -------
+    The columns of the table of events, in the order of time.
+    """
+    own = {name: values[rows] for name, values in trace.columns("events").items()}
+    first_ns = int(own["time_ns"][own["kind"] == Kind.REPORT][0])
+    is_moved = np.isin(own["kind"], (Kind.FAULT, Kind.REPORT, Kind.DISCARD))
+    is_moved &= own["time_ns"] >= first_ns
+    captured = _captured({name: values[is_moved] for name, values in own.items()})
+    page_count = trace.manifest.virtual_machines[vm].ram_blocks[0].used_bytes // PAGE_BYTES
+    constants = _constants(page_count, after)
+
+    def begin() -> GuestState:
+        guest = new_guest(page_count, constants)
+        if trace.manifest.mid_life:
+            _free_unbacked(trace, vm, constants, guest)
+            return guest
+        _free_first_reported(captured, before, constants, guest)
+        if after.order != NO_REPORTING:
+            # The driver registers one delay before its first pass.
+            guest.worker[NEXT_PASS_NS] = first_ns - before.delay_ns + after.delay_ns
+        return guest
+
+    demand = _demand(captured, free_pages(begin()), before)
+    stop_ns = trace.manifest.start_time_ns + trace.manifest.duration_ns
+    room = 2 * demand.page.size + page_count
+    while True:
+        placed = new_placed(room)
+        room = place_demand(demand, stop_ns, constants, begin(), placed)
+        if room <= placed.kind.size:
+            break
+    placed = Placed._make(column[:room] for column in placed)
+    return _merged(vm, {name: values[~is_moved] for name, values in own.items()}, placed)
+
+
+def _captured(events: Columns) -> Captured:
+    """Say which pages each fault or report is about; discards are the host's affair."""
+    is_wanted = (events["kind"] != Kind.DISCARD) & (events["ram_block"] != NO_BLOCK)
+    kind, first_bytes, length_bytes, time_ns, element = (
+        events[name][is_wanted].astype(np.int64)
+        for name in ("kind", "offset_bytes", "length_bytes", "time_ns", "element")
+    )
+    pages = np.maximum(length_bytes // PAGE_BYTES, 1)
+    first = first_bytes // PAGE_BYTES
+    # What the host backs for a fault is aligned to its own size.
+    first = np.where(kind == Kind.FAULT, first // pages * pages, first)
+    return Captured(time_ns, kind.astype(np.int8), first, pages, element)
+
+
+def _constants(page_count: int, reporting: Reporting) -> GuestConstants:
+    firsts = [first // PAGE_BYTES for first in _ZONE_BYTES]
+    zone_first = np.array([first for first in firsts if first < page_count], np.int64)
+    zone_stop = np.append(zone_first[1:], page_count)
+    # Each zone has a part of the whole by its size (Linux 6.1 mm/page_alloc.c,
+    # __setup_per_zone_wmarks).
+    watermark = low_watermark_pages(page_count) * (zone_stop - zone_first) // page_count
+    return GuestConstants(zone_first, zone_stop, watermark, *reporting)
+
+
+def _free_first_reported(
+    captured: Captured, before: Reporting, constants: GuestConstants, guest: GuestState
+) -> None:
+    """Free what the first passes report, in the order in which it stands on the free lists.
+
+    They follow each other by one delay until all is reported that was free when the driver came.
+    The ranges of an element are in reverse: Linux fills the array from its end.
+    """
+    reports = np.flatnonzero(captured.kind == Kind.REPORT)
+    gaps = np.diff(captured.time_ns[reports])
+    later = np.flatnonzero(gaps > before.delay_ns + before.delay_ns // 2)
+    first = reports[: later[0] + 1] if later.size else reports
+    in_list_order = first[np.lexsort((-first, captured.element[first]))]
+    is_free = np.zeros(guest.place.size, np.bool_)
+    page, page_count = captured.page[in_list_order], captured.page_count[in_list_order]
+    free_blocks(page, page_count, is_free, constants, guest)
+
+
+def _free_unbacked(trace: Trace, vm: int, constants: GuestConstants, guest: GuestState) -> None:
+    """Free what is nowhere when a capture begins in mid-life: it was reported, or never needed."""
+    state = trace.columns("state")
+    is_backed = np.zeros(guest.place.size, np.bool_)
+    is_backed[:_FIRST_USABLE_PAGE] = True
+    for row in np.flatnonzero((state["vm"] == vm) & (state["page_state"] != PageState.UNBACKED)):
+        first = int(state["offset_bytes"][row]) // PAGE_BYTES
+        stop = first + -(-int(state["length_bytes"][row]) // PAGE_BYTES)
+        is_backed[first:stop] = True
+    page = np.flatnonzero(~is_backed)
+    free_blocks(page, np.ones_like(page), is_backed.copy(), constants, guest)
+    guest.is_reported[guest.block_order != NOT_FREE] = True
+
+
+def _demand(captured: Captured, is_free: npt.NDArray[np.bool_], before: Reporting) -> Demand:
+    free_ns = np.zeros(captured.kind.size, np.int64)
+    seen = np.zeros((2, LARGEST_ORDER + 1), np.int64)
+    date_reports(captured, before.delay_ns, before.capacity, seen, free_ns)
+    room = int(captured.page_count.sum())
+    demand = Demand(np.zeros(room, np.int64), np.zeros(room, np.bool_), np.zeros(room, np.int64))
+    rows = read_demand(captured, free_ns, is_free, np.zeros(is_free.size, np.int64), demand)
+    by_time = np.argsort(demand.time_ns[:rows], kind="stable")
+    return Demand._make(column[:rows][by_time] for column in demand)
+
+
+def _merged(vm: int, kept: Columns, placed: Placed) -> Columns:
+    """Put what was placed among the events that stay as captured."""
+    is_fault = placed.kind == Kind.FAULT
+    size = placed.kind.size
+    new = {
+        "time_ns": placed.time_ns,
+        "sequence": np.zeros(size, np.int64),
+        "vm": np.full(size, vm),
+        "kind": placed.kind,
+        "ram_block": np.zeros(size, np.int64),
+        "offset_bytes": placed.page * PAGE_BYTES,
+        "length_bytes": np.where(is_fault, UNKNOWN, placed.page_count * PAGE_BYTES),
+        "status": np.where(is_fault, int(FaultFlag.WRITE), 0),
+        "element": placed.element,
+        "duration_ns": np.zeros(size, np.int64),
+    }
+    columns = {name: np.concatenate((old, new[name])) for name, old in kept.items()}
+    by_time = np.argsort(columns["time_ns"], kind="stable")
+    return {name: column[by_time].astype(kept[name].dtype) for name, column in columns.items()}
