@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ from workbench.schema import (
     PageState,
 )
 from workbench.trace import manifest, read_trace
+from workbench.validation.kinds import KINDS
+from workbench.validation.plan import make_plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -87,9 +90,21 @@ def _tables() -> dict[str, str]:
             ("rule", "section", "what it says"),
             [(f"`{name}`", rule.section, rule.statement) for name, rule in RULES.items()],
         ),
+        "programs": _programs(),
         "unproved": "\n".join(f"* {statement}" for statement in UNPROVED),
         "model-error": _model_error(),
     }
+
+
+def _programs() -> str:
+    """List the kinds of random programs, with how many of each there are in a million."""
+    counts: Counter[str] = Counter()
+    for job in make_plan("any", 1_000_000, list(KINDS.values())):
+        counts[job.kind_name] += job.program_count
+    return _table(
+        ("kind", "what it is about", "in a million"),
+        [(name, kind.about, f"{counts[name]:,}") for name, kind in KINDS.items()],
+    )
 
 
 @functools.cache
