@@ -78,6 +78,12 @@ def test_a_what_if_is_laid_over_what_was_captured(run):
     assert {"as captured", "poison_val 0xaaaaaaaa", "measured"} <= set(texts(figure))
 
 
+def test_beside_a_what_if_alone_it_is_said_when_that_was_measured(run):
+    figure = plot.resident_memory(replay(run.trace, guest=Guest(poison_val=0xAAAAAAAA)))
+
+    assert "measured\nas captured" in texts(figure)
+
+
 def test_a_frame_serves_as_well_as_a_run(run):
     frame, measured = memory_over_time(run), measured_over_time(run.trace)
 

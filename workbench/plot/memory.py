@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _BIN_COUNT = 1000
 """Slices of time a line is thinned to: about the pixels a chart is wide."""
+
+_AS_CAPTURED: Final = "as captured"
+"""What a run is called whose settings are those of its capture."""
 
 
 def resident_memory(
@@ -93,7 +96,10 @@ def _draw_machine(
         # Dots, not a line: between two samples nobody looked.
         time_s = over_time.time_ns / NANOSECONDS
         axes.plot(time_s, over_time.value, "o", color=chart.MEASURED, markersize=6, mew=0)
-        labels.append((float(over_time.value[-1]), "measured", chart.QUIET))
+        # Beside a what-if alone, what was measured is no answer to its question.
+        settings = {frame.attrs.get("label", _AS_CAPTURED) for frame in frames}
+        text = "measured" if _AS_CAPTURED in settings else f"measured\n{_AS_CAPTURED}"
+        labels.append((float(over_time.value[-1]), text, chart.QUIET))
         largest = float(over_time.value.max())
     for index, frame in enumerate(frames):
         over_time = _series(frame, "resident_bytes", machines)
