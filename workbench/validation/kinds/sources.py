@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from workbench.model.balloon import pci
 from workbench.model.balloon.offer import EVENT_IDX
 from workbench.schema import Feature
-from workbench.units import PAGE_BYTES
+from workbench.units import MIB, PAGE_BYTES
 from workbench.validation.driver import RING_STRIDE, RINGS, STOP, TABLES
 from workbench.validation.kinds.device import KINDS as DEVICE_KINDS
 from workbench.validation.kinds.hints import COMMANDS, hint_element
@@ -67,8 +67,11 @@ def _saved(random: Random, scene: Scene) -> list[Step]:
     elif scene.setup.properties.iommu_platform:
         names = ("access platform",)
     else:
-        names = _ANY
+        names = _ANY if random.random() < 0.6 else ("malformed descriptors",)
     steps = _PROGRAMS[random.choice(names)](random, scene)
+    if random.random() < 0.4:
+        # Of a broken device this sets the ISR, and leaves the line as it is.
+        steps.append(("balloon", 4 * MIB))
     if random.random() < 0.15:
         steps.append(("stop",))
     if random.random() < 0.3:
@@ -209,8 +212,8 @@ KINDS = (
         about="the device's section of a migration stream, after any use of it",
         setup=_saved_setup,
         program=_saved,
-        weight=1,
-        machine_programs=50,
+        weight=3,
+        machine_programs=10,
         batch_programs=5,
     ),
     Kind(
