@@ -10,6 +10,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from workbench.model.balloon import rules as rule
+from workbench.model.balloon.behaviour import Behaviour
 from workbench.model.balloon.hinting import CMD_ID_MIN, HAS_HINT, NO_THREAD, Hinting
 from workbench.model.balloon.inflation import handle_output
 from workbench.model.balloon.offer import CONFIG_BYTES_MAX, Queue
@@ -41,7 +42,7 @@ _HAS_POISON: Final = 1 << int(Feature.PAGE_POISON)
 _HAS_REPORTING: Final = 1 << int(Feature.REPORTING)
 
 
-class Balloon:
+class Balloon(Behaviour):
     """One balloon device.  Field names are QEMU's."""
 
     def __init__(
