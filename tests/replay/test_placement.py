@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.replay.test_identify import ask, device, guest
-from tests.synthetic import HUGE, REPORTED, machine, trace
+from tests.replay.test_identify import ONLY_FAULTS, ask, device, guest
+from tests.synthetic import HUGE, RAM_BYTES, REPORTED, machine, report, trace
 from workbench.replay import Device, Guest, identify, replay
 from workbench.replay.identify import PLACED
 from workbench.schema import Kind
@@ -69,3 +69,24 @@ def test_what_is_not_about_memory_stays_as_captured():
     assert stays[0] == stays[1] != []
     assert (np.diff(placed.columns["time_ns"]) >= 0).all()
     assert placed.columns["sequence"].tolist() == list(range(placed.columns["kind"].size))
+
+
+@pytest.mark.parametrize("settings", PLACED_ANEW[1:])
+def test_a_guest_that_does_not_report_does_not_care_how(settings):
+    captured = replay(trace(ONLY_FAULTS))
+    run = replay(trace(ONLY_FAULTS), settings=settings)
+
+    assert run.columns is run.trace.columns("events")
+    assert run.final_resident_bytes == captured.final_resident_bytes
+
+
+@pytest.mark.parametrize(
+    ("offset", "pages"), [(RAM_BYTES - HUGE, 1024), (RAM_BYTES, 512), (64 * RAM_BYTES, 512)]
+)
+@pytest.mark.parametrize("settings", PLACED_ANEW)
+def test_a_report_of_what_is_not_there_changes_nothing(settings, offset, pages):
+    row = {**report(9, 0), "offset_bytes": offset, "length_bytes": pages * 4096, "element": 77}
+    without = replay(trace(REPORTED), settings=settings)
+    run = replay(trace([*REPORTED, row]), settings=settings)
+
+    assert run.final_resident_bytes == without.final_resident_bytes

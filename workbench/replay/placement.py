@@ -98,8 +98,8 @@ def place_machine(
     first_ns = int(own["time_ns"][own["kind"] == Kind.REPORT][0])
     is_moved = np.isin(own["kind"], (Kind.FAULT, Kind.REPORT, Kind.DISCARD))
     is_moved &= own["time_ns"] >= first_ns
-    captured = _captured({name: values[is_moved] for name, values in own.items()})
     page_count = trace.manifest.virtual_machines[vm].ram_blocks[0].used_bytes // PAGE_BYTES
+    captured = _captured({name: values[is_moved] for name, values in own.items()}, page_count)
     constants = _constants(page_count, after)
 
     def begin() -> GuestState:
@@ -125,8 +125,11 @@ def place_machine(
     return _merged(vm, {name: values[~is_moved] for name, values in own.items()}, placed)
 
 
-def _captured(events: Columns) -> Captured:
-    """Say which pages each fault or report is about; discards are the host's affair."""
+def _captured(events: Columns, page_count: int) -> Captured:
+    """Say which pages each fault or report is about; discards are the host's affair.
+
+    A report may name what is not there: the device skips it, and so does this.
+    """
     is_wanted = (events["kind"] != Kind.DISCARD) & (events["ram_block"] != NO_BLOCK)
     kind, first_bytes, length_bytes, time_ns, element = (
         events[name][is_wanted].astype(np.int64)
@@ -136,7 +139,10 @@ def _captured(events: Columns) -> Captured:
     first = first_bytes // PAGE_BYTES
     # What the host backs for a fault is aligned to its own size.
     first = np.where(kind == Kind.FAULT, first // pages * pages, first)
-    return Captured(time_ns, kind.astype(np.int8), first, pages, element)
+    is_there = (kind == Kind.FAULT) | (pages <= page_count - first)
+    pages = np.minimum(pages, page_count - first)
+    columns = (time_ns, kind.astype(np.int8), first, pages, element)
+    return Captured._make(column[is_there] for column in columns)
 
 
 def _constants(page_count: int, reporting: Reporting) -> GuestConstants:

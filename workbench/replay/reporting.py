@@ -28,11 +28,16 @@ class Reporting(NamedTuple):
 
 
 def reporting_under(machine: MachineFacts, settings: Settings) -> Reporting:
-    """Say how the guest of a machine reports under these settings."""
+    """Say how the guest of a machine reports under these settings.
+
+    One that does not report has no delay of its own: no two such differ.
+    """
+    if not reports_under(machine, settings):
+        return Reporting(NO_REPORTING, LINUX_DELAY_NS, LINUX_CAPACITY)
     guest = settings.guest
     order = _first(guest.reporting_order, machine.reporting_order, HUGE_PAGE_ORDER)
     return Reporting(
-        order=order if reports_under(machine, settings) else NO_REPORTING,
+        order=order,
         delay_ns=_first(guest.reporting_delay_ns, machine.reporting_delay_ns, LINUX_DELAY_NS),
         capacity=_first(guest.reporting_capacity, machine.reporting_capacity, LINUX_CAPACITY),
     )
