@@ -16,8 +16,8 @@ def script_of(text, **settings):
     return init_script(LabSettings(scenario=parse_scenario(text, name="test"), **settings))
 
 
-def command_of(text):
-    return step_command(1, parse_scenario(text, name="test").steps[-1])
+def command_of(text, vm=0):
+    return step_command(1, parse_scenario(text, name="test").steps[-1], vm)
 
 
 def assignments(script):
@@ -41,13 +41,21 @@ def test_a_step_becomes_one_command(text, command):
     assert command_of(text) == command
 
 
+def test_staggered_guests_wait_by_their_number():
+    commands = [command_of("stagger 1500ms", vm) for vm in range(3)]
+    assert commands == [f'step 1 "stagger 1500ms" pause {time}' for time in ("0", "1.5", "3")]
+
+
 def test_every_command_is_a_function_of_the_guest():
     names = set(re.findall(r"^(\w+)\(\) \{", GUEST, re.MULTILINE))
-    text = "take a 4K\ntouch a\nrewrite a\nfree a\nscatter b 2 4K\nthin b\nidle 1\nmark c\n"
+    text = (
+        "take a 4K\ntouch a\nrewrite a\nfree a\nscatter b 2 4K\nthin b\nidle 1\nstagger 1\nmark c\n"
+    )
     script = script_of(f"{text}save d 4K\nload d\ndelete d\ndrop-caches")
     called = set(re.findall(r'^step \d+ "[^"]*" (\w+)', script, re.MULTILINE))
 
-    assert len(called | {":"}) == len(FORMS)
+    # `stagger` waits like `idle`, and a mark does nothing.
+    assert len(called | {":", "stagger"}) == len(FORMS)
     assert called <= names
 
 

@@ -178,3 +178,41 @@ def test_scenarios_made_up_at_random_are_good_scenarios(seed):
 def test_no_text_makes_the_parser_fail_in_any_other_way(text):
     with suppress(InputError):
         parse_scenario(text, name="test")
+
+
+def test_lines_of_host_say_which_host_a_scenario_is_made_for():
+    text = "# Why.\nhost guests 2\nhost memory-limit 500M\nhost swap-file 2G\nhost page-cluster 3\n"
+    host = parse_scenario(f"{text}idle 1", name="test").host
+
+    assert (host.guest_count, host.memory_limit_bytes) == (2, 500 * MIB)
+    assert (host.zram_bytes, host.swap_file_bytes, host.page_cluster) == (None, 2 * GIB, 3)
+
+
+def test_a_scenario_without_lines_of_host_recommends_nothing():
+    host = parse_scenario("idle 1", name="test").host
+    assert (host.guest_count, host.memory_limit_bytes, host.zram_bytes) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("host guests 2\nhost swop 2G\nidle 1", "mine.scenario:2: unknown word 'swop'"),
+        ("host swop 2G\nidle 1", "did you mean 'swap'?"),
+        ("host guests two\nidle 1", "mine.scenario:1: 'two' is no whole number"),
+        ("host swap lots\nidle 1", "'lots' is no size"),
+        ("host guests\nidle 1", "should be written `host WORD VALUE`"),
+        ("host guests 2\nhost guests 3\nidle 1", "mine.scenario:2: `host guests` is said twice"),
+        ("idle 1\nhost guests 2", "mine.scenario:2: lines of `host` stand before the first step"),
+    ],
+)
+def test_a_wrong_line_of_host_is_named(text, problem):
+    assert problem in problem_of(text)
+
+
+@pytest.mark.parametrize("name", ["peaks-alternate", "peaks-coincide", "zero-filled", "readahead"])
+def test_the_scenarios_for_overcommitted_hosts_say_all_that_is_needed(name):
+    host = load_scenario(name).host
+
+    assert host.guest_count == 2
+    assert host.memory_limit_bytes < 2 * 512 * MIB
+    assert host.zram_bytes or (host.swap_file_bytes and host.page_cluster == 3)

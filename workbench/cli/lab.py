@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from workbench.cli import overcommit
 from workbench.cli.app import command_app
 from workbench.cli.durations import parse_seconds
 from workbench.cli.output import AllowLostOption, JsonOption, note, print_json, print_text
@@ -29,6 +30,12 @@ MemoryLimit = Annotated[
 ]
 SwapSize = Annotated[
     str | None, typer.Option(metavar="SIZE", help="A compressed swap device for this run.")
+]
+SwapFile = Annotated[
+    str | None, typer.Option(metavar="SIZE", help="A swap device on a file for this run.")
+]
+PageCluster = Annotated[
+    int | None, typer.Option(metavar="N", help="Swap readahead: 2 to this power pages.")
 ]
 MigrateAt = Annotated[
     str | None, typer.Option(metavar="STEP", help="Migrate (to nowhere) at a step or mark.")
@@ -79,6 +86,8 @@ def run(
     guests: Annotated[int, typer.Option(metavar="N", help="How many run at once.")] = 1,
     memory_limit: MemoryLimit = None,
     swap: SwapSize = None,
+    swap_file: SwapFile = None,
+    page_cluster: PageCluster = None,
     migrate_at: MigrateAt = None,
     attach_after: AttachAfter = None,
     accelerator: Annotated[Literal["tcg", "kvm", "auto"], typer.Option(help="How to run.")] = "tcg",
@@ -111,6 +120,8 @@ def run(
         accelerator=accelerator,
         memory_limit_bytes=None if memory_limit is None else parse_size(memory_limit),
         zram_bytes=None if swap is None else parse_size(swap),
+        swap_file_bytes=None if swap_file is None else parse_size(swap_file),
+        page_cluster=page_cluster,
         settle_s=SETTLE_DEFAULT_S if settle is None else parse_seconds(settle),
     )
     made_trace.refuse_existing(output)
@@ -125,3 +136,6 @@ def _run(settings: LabSettings, output: Path, recorder: OpenCapture) -> None:
     from workbench.lab import run_lab
 
     run_lab(settings, output, capture=recorder, command=this_command(), progress=note)
+
+
+app.command()(overcommit.overcommit)

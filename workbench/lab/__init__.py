@@ -8,9 +8,9 @@ from workbench.lab.scenario import (
     bundled_scenarios,
     load_scenario,
     parse_scenario,
-    parse_size,
 )
 from workbench.lab.settings import LabSettings, parse_poison
+from workbench.lab.sizes import parse_size
 from workbench.lab.transcript import Transcript
 
 __all__ = [

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-import subprocess
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from workbench.errors import HostError
-from workbench.lab.kernel import find_tool, require_tools
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,14 +25,11 @@ Without defrag it still takes huge pages that are free, so it is also sent to sl
 """
 
 CGROUPS: Final = Path("/sys/fs/cgroup")
-BLOCK_DEVICES: Final = Path("/sys/block")
-ZRAM_CONTROL: Final = Path("/sys/class/zram-control")
+PAGE_CLUSTER: Final = Path("/proc/sys/vm/page-cluster")
+"""Swap readahead, as log2 of pages (Linux Documentation/admin-guide/sysctl/vm.rst)."""
 
 NOTES: Final = Path("/run")
 """Where runs that overlap tell each other what to restore.  A reboot empties it, and should."""
-
-DEVICE_SECONDS_MAX: Final = 5.0
-"""A new device has its file in /dev at once, or after udev has seen it."""
 
 _RETRY_S: Final = 0.02
 
@@ -146,56 +141,6 @@ def _remove_cgroup(folder: Path) -> None:
             return
 
 
-@contextmanager
-def zram_swap(size_bytes: int) -> Iterator[Path]:
-    """Swap to a zram device of this size, preferred to all other swap of the host.
-
-    Raises
-    ------
-    HostError
-        The kernel has no zram, or the device cannot be used.
-    """
-    require_tools({"mkswap": "util-linux", "swapon": "mount", "swapoff": "mount"})
-    with _zram_device() as number:
-        folder, device = BLOCK_DEVICES / f"zram{number}", Path(f"/dev/zram{number}")
-        _wait_for(device)
-        try:
-            (folder / "disksize").write_text(str(size_bytes), "utf-8")
-            _run("mkswap", str(device))
-            _run("swapon", "--priority", "32767", str(device))
-            try:
-                yield device
-            finally:
-                _run("swapoff", str(device))
-        finally:
-            (folder / "reset").write_text("1", "utf-8")
-
-
-@contextmanager
-def _zram_device() -> Iterator[int]:
-    """A device of our own, even where others are free: somebody else may be about to take those."""
-    if not ZRAM_CONTROL.exists():
-        with suppress(FileNotFoundError, HostError):
-            _run("modprobe", "zram")
-    if not ZRAM_CONTROL.exists():
-        raise HostError("this host's kernel has no zram: run the lab without zram swap")
-    # Reading this makes a device and gives its number (Linux Documentation/admin-guide/blockdev/
-    # zram.rst).
-    number = int((ZRAM_CONTROL / "hot_add").read_text("utf-8"))
-    try:
-        yield number
-    finally:
-        (ZRAM_CONTROL / "hot_remove").write_text(str(number), "utf-8")
-
-
-def _wait_for(device: Path) -> None:
-    deadline = time.monotonic() + DEVICE_SECONDS_MAX
-    while not device.exists():
-        if time.monotonic() > deadline:
-            raise HostError(f"{device} does not appear: is there a devtmpfs on /dev?")
-        time.sleep(_RETRY_S)
-
-
 def require_root() -> None:
     """Refuse to start what only root can do.
 
@@ -209,10 +154,3 @@ def require_root() -> None:
             "the lab changes settings of the host's memory and looks into its guests: run it as "
             "root"
         )
-
-
-def _run(tool: str, *arguments: str) -> None:
-    command = [find_tool(tool) or tool, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise HostError(f"{' '.join(command)} failed: {done.stderr.strip()}")

@@ -39,13 +39,14 @@ _FUNCTIONS: Final = {
     "delete": "delete",
     "drop-caches": "drop_caches",
     "idle": "pause",
+    "stagger": "pause",
     "mark": ":",
 }
 """The words of a scenario, and what they are called in guest.sh."""
 
 
-def init_script(settings: LabSettings) -> str:
-    """The guest's /init for one run."""
+def init_script(settings: LabSettings, vm: int = 0) -> str:
+    """The /init of guest number `vm` for one run."""
     # A bundled file, not text in here: it can be read, and checked by a shell, as what it is.
     functions = resources.files(__package__).joinpath("guest.sh").read_text("utf-8")
     disk = DISK_DEVICE if settings.scenario.needs_disk else ""
@@ -61,7 +62,7 @@ def init_script(settings: LabSettings) -> str:
         f"SAMPLE_SECONDS={SAMPLE_SECONDS}",
         functions,
         "get_ready",
-        *(step_command(number, step) for number, step in enumerate(settings.scenario.steps, 1)),
+        *(step_command(number, step, vm) for number, step in enumerate(settings.scenario.steps, 1)),
         f"settle {settings.settle_s - QUIET_S:g}",
     ]
     return "\n".join(lines) + "\n"
@@ -71,11 +72,12 @@ def _number(place: str | None, scenario: Scenario) -> str:
     return "" if place is None else str(scenario.step_number(place))
 
 
-def step_command(number: int, step: Step) -> str:
-    """The line of shell that performs a step.  Names are safe: the parser sees to it."""
+def step_command(number: int, step: Step, vm: int = 0) -> str:
+    """The line of shell by which guest `vm` performs a step.  Names are safe: the parser checks."""
     words = [_FUNCTIONS[step.word]]
-    if step.word == "idle":
-        words.append(f"{step.duration_ms / 1000:g}")
+    if step.word in ("idle", "stagger"):
+        times = vm if step.word == "stagger" else 1
+        words.append(f"{times * step.duration_ms / 1000:g}")
     else:
         words += [step.name] if step.name else []
         words += [str(step.count)] if step.count else []

@@ -158,7 +158,7 @@ def running_machine(
     """
     require_tools(TOOLS)
     name = f"{settings.scenario.name}-{vm}"
-    pack_image(folder, init_script(settings), kernel, settings.scenario)
+    pack_image(folder, init_script(settings, vm), kernel, settings.scenario)
     if settings.scenario.needs_disk:
         with (folder / "disk").open("wb") as disk:
             disk.truncate(settings.scenario.disk_bytes * 5 // 4 + DISK_SLACK_BYTES)

@@ -16,16 +16,17 @@ from workbench.errors import HostError
 from workbench.lab.acceleration import chosen_accelerator
 from workbench.lab.host import (
     KHUGEPAGED_OFF,
+    PAGE_CLUSTER,
     memory_cgroup,
     require_root,
     setting_changed,
-    zram_swap,
 )
 from workbench.lab.interrupt import Interruptions
 from workbench.lab.kernel import GuestKernel, guest_kernel, require_tools
 from workbench.lab.machine import TOOLS, Line, Machine, running_machine
 from workbench.lab.migration import Migration, prepared_migration
 from workbench.lab.settings import QUIET_S, LabSettings
+from workbench.lab.swap import file_swap, zram_swap
 from workbench.lab.words import Fact, Failure, FreeBlocks, Mark, Stage, parse_line
 from workbench.trace import GuestFacts
 from workbench.units import HUGE_PAGE_ORDER, NANOSECONDS, format_bytes
@@ -134,9 +135,14 @@ def prepared_host(
     with ExitStack() as stack:
         for path, value in KHUGEPAGED_OFF.items():
             stack.enter_context(setting_changed(path, value))
+        if settings.page_cluster is not None:
+            stack.enter_context(setting_changed(PAGE_CLUSTER, str(settings.page_cluster)))
         if settings.zram_bytes:
             device = stack.enter_context(zram_swap(settings.zram_bytes))
             progress(f"swapping to {device} ({format_bytes(settings.zram_bytes)})")
+        if settings.swap_file_bytes:
+            device = stack.enter_context(file_swap(settings.swap_file_bytes))
+            progress(f"swapping to {device} ({format_bytes(settings.swap_file_bytes)})")
         if settings.memory_limit_bytes:
             yield stack.enter_context(memory_cgroup(name, settings.memory_limit_bytes))
         else:

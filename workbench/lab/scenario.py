@@ -16,6 +16,9 @@
     delete log
     drop-caches
     mark halfway              # a name for this moment, for `migrate_at` and `attach_after`
+    stagger 6                 # guest 0 waits 0 s, guest 1 waits 6 s, guest 2 waits 12 s ...
+
+Before the first step, lines such as `host guests 2` say which host it is made for (host_advice.py).
 
 The host never guesses what a step meant: repeats are unrolled here, names and sizes are checked
 here, and the guest gets a flat list of commands.
@@ -24,14 +27,17 @@ here, and the guest gets a flat list of commands.
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from workbench.errors import InputError, UsageError
-from workbench.units import GIB, KIB, MIB, PAGE_BYTES
+from workbench.lab.host_advice import HostAdvice, parse_host_line
+from workbench.lab.sizes import parse_size, size_text
+from workbench.units import PAGE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,9 +52,7 @@ STEPS_MAX: Final = 10_000
 FILES_MAX: Final = 20_000
 """Files of one `scatter`: each costs the emulated guest about 10 ms to create."""
 
-_SIZE_UNITS: Final[Mapping[str, int]] = {"": 1, "K": KIB, "M": MIB, "G": GIB}
 _TIME_UNITS_MS: Final[Mapping[str, int]] = {"": 1000, "s": 1000, "ms": 1, "m": 60_000}
-_SIZE: Final = re.compile(r"(\d+)([KMG]?)(?:i?B)?", re.IGNORECASE)
 _TIME: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|)")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
@@ -70,8 +74,8 @@ class Step:
         """The step in the words of the scenario."""
         parts = [self.word, self.name]
         parts += [str(self.count)] if self.count else []
-        parts += [_size_text(self.size_bytes)] if self.size_bytes else []
-        parts += [f"{self.duration_ms}ms"] if self.word == "idle" else []
+        parts += [size_text(self.size_bytes)] if self.size_bytes else []
+        parts += [f"{self.duration_ms}ms"] if self.duration_ms else []
         return " ".join(part for part in (*parts, self.fill) if part)
 
 
@@ -82,6 +86,7 @@ class Scenario:
     name: str
     text: str
     steps: tuple[Step, ...]
+    host: HostAdvice = field(default_factory=HostAdvice)
 
     @property
     def needs_disk(self) -> bool:
@@ -182,17 +187,33 @@ def parse_scenario(text: str, *, name: str, origin: str = "scenario") -> Scenari
     InputError
         A line cannot be understood; the message names it.
     """
-    parser = _Parser(origin, _tokenised(text))
+    lines = _tokenised(text)
+    header = list(itertools.takewhile(lambda line: line[1][0] == "host", lines))
+    parser = _Parser(origin, lines[len(header) :])
+    host = _host_advice(header, origin)
     steps = tuple(parser.block(opened_at=0))
     if not steps:
         raise InputError(f"{origin}: no steps; write at least one, for example: take a 64M")
     _check_names(steps, origin)
-    return Scenario(name=name, text=text, steps=steps)
+    return Scenario(name=name, text=text, steps=steps, host=host)
 
 
 def _tokenised(text: str) -> list[tuple[int, list[str]]]:
     lines = ((number, line.split("#")[0]) for number, line in enumerate(text.splitlines(), 1))
     return [(number, line.split()) for number, line in lines if line.strip()]
+
+
+def _host_advice(lines: list[tuple[int, list[str]]], origin: str) -> HostAdvice:
+    given: dict[str, int] = {}
+    for line, words in lines:
+        try:
+            field, value = parse_host_line(words)
+        except UsageError as error:
+            raise InputError(f"{origin}:{line}: {error}") from error
+        if field in given:
+            raise InputError(f"{origin}:{line}: `host {words[1]}` is said twice")
+        given[field] = value
+    return HostAdvice(**given)
 
 
 def _closest(word: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
@@ -218,6 +239,8 @@ class _Parser:
                 if opened_at:
                     return steps
                 raise self._error(line, "a closing brace without a `repeat N {` before it")
+            if words[0] == "host":
+                raise self._error(line, "lines of `host` stand before the first step")
             if words[0] == "repeat":
                 steps += self._repeated(line, words)
             else:
@@ -314,6 +337,7 @@ FORMS: Final[dict[str, tuple[str, ...]]] = {
     "delete": ("name",),
     "drop-caches": (),
     "idle": ("seconds",),
+    "stagger": ("seconds",),
     "mark": ("name",),
 }
 """The words of a scenario, each with its arguments in order; a fill may be left out."""
@@ -360,21 +384,3 @@ _USES: Final[dict[str, tuple[str, ...]]] = {
     "delete": ("save",),
 }
 """The words that need a file, each with the words that make one it can work on."""
-
-
-def _size_text(size_bytes: int) -> str:
-    return f"{size_bytes // MIB}M" if size_bytes % MIB == 0 else f"{size_bytes // KIB}K"
-
-
-def parse_size(text: str) -> int:
-    """A size in bytes from text such as 64K, 128M, 1GiB or 4096.  Units are IEC.
-
-    Raises
-    ------
-    UsageError
-        It is not written so.
-    """
-    match = _SIZE.fullmatch(text)
-    if match is None:
-        raise UsageError(f"{text!r} is no size: write for example 64K, 128M or 1G")
-    return int(match[1]) * _SIZE_UNITS[match[2].upper()]

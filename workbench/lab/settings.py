@@ -21,6 +21,9 @@ VCPUS_MAX: Final = 16
 GUESTS_MAX: Final = 16
 """More of either than this would only wait for the host's processors."""
 
+PAGE_CLUSTER_MAX: Final = 31
+"""Linux 6.18 mm/swap.c, page_cluster_max."""
+
 SETTLE_DEFAULT_S: Final = 10.0
 """A guest gives back 512 MiB in at most three passes 2 s apart, at any order, as the reports of
 `workbench lab run fragment --order 0` show."""
@@ -53,8 +56,12 @@ class LabSettings:
         captures their whole lives.
     accelerator
         "tcg" emulates; "kvm" needs a host where a guest really boots under it; "auto" finds out.
-    memory_limit_bytes, zram_bytes
-        Limit of the memory cgroup that holds all guests; size of a swap device made for this run.
+    memory_limit_bytes
+        Limit of the memory cgroup that holds all guests.
+    zram_bytes, swap_file_bytes
+        Size of a swap device made for this run: in compressed memory, or on a file.
+    page_cluster
+        Swap readahead while it runs: 2 to this power pages; None leaves what the host has.
     settle_s
         Time after the last step for the guest's reports to end.
     """
@@ -73,6 +80,8 @@ class LabSettings:
     accelerator: Accelerator = "tcg"
     memory_limit_bytes: int | None = None
     zram_bytes: int | None = None
+    swap_file_bytes: int | None = None
+    page_cluster: int | None = None
     settle_s: float = SETTLE_DEFAULT_S
 
     def __post_init__(self) -> None:
@@ -122,9 +131,22 @@ class LabSettings:
             limit_bytes is None or (limit_bytes > 0 and limit_bytes % PAGE_BYTES == 0),
             f"memory limit {limit_bytes} bytes: choose a multiple of 4 KiB",
         )
+        self._check_swap()
+
+    def _check_swap(self) -> None:
+        for size_bytes in (self.zram_bytes, self.swap_file_bytes):
+            _require(
+                size_bytes is None or size_bytes >= MIB,
+                f"swap of {size_bytes} bytes: choose at least 1 MiB",
+            )
         _require(
-            self.zram_bytes is None or self.zram_bytes >= MIB,
-            f"zram of {self.zram_bytes} bytes: choose at least 1 MiB",
+            self.zram_bytes is None or self.swap_file_bytes is None,
+            "swap in compressed memory and swap on a file: choose one, so that what is measured "
+            "is the behaviour of one device",
+        )
+        _require(
+            self.page_cluster is None or 0 <= self.page_cluster <= PAGE_CLUSTER_MAX,
+            f"page cluster {self.page_cluster}: choose 0 to {PAGE_CLUSTER_MAX}",
         )
 
     def _check_combinations(self) -> None:

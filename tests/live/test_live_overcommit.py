@@ -1,0 +1,83 @@
+"""`workbench lab overcommit` on real guests and real swap: interrupted, then gone on with."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from workbench.lab.host import CGROUPS, KHUGEPAGED_OFF, PAGE_CLUSTER
+from workbench.schema import Kind
+from workbench.trace import read_trace
+
+pytestmark = pytest.mark.live
+
+SCENARIO = """
+host guests 2
+host memory-limit 300M
+host swap-file 1G
+host page-cluster 5
+take kept 32M
+repeat 2 {
+    take work 96M
+    free work
+    idle 4
+}
+touch kept
+"""
+
+END_SECONDS_MAX = 300
+
+
+def start(folder: Path) -> subprocess.Popen[str]:
+    """Begin, or go on with, the runs in a folder."""
+    root = str(Path(__file__).resolve().parents[2])
+    command = [sys.executable, "-m", "workbench", "lab", "overcommit", str(folder / "x.scenario")]
+    command += ["--repeats", "1", "-o", str(folder / "out"), "--json"]
+    pipe = subprocess.PIPE
+    environment = {**os.environ, "PYTHONPATH": root, "TMPDIR": str(folder)}
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment)
+
+
+def host_state(folder: Path) -> dict[str, object]:
+    """What a run changes on its host: settings, and what it makes there."""
+    groups = [*CGROUPS.glob("memory/workbench-lab-*"), *CGROUPS.glob("workbench-lab-*")]
+    loops = subprocess.run(["losetup", "--list"], capture_output=True, text=True, check=True)
+    settings = {path: path.read_text("utf-8") for path in (PAGE_CLUSTER, *KHUGEPAGED_OFF)}
+    return {
+        **{str(path): text for path, text in settings.items()},
+        "groups": sum((folder / group.name).exists() for group in groups),
+        "loop devices": loops.stdout.count(str(folder)),
+        "files": len(list(folder.glob("workbench-lab-*"))),
+    }
+
+
+def test_an_interrupted_series_leaves_nothing_and_goes_on(tmp_path: Path) -> None:
+    """Ctrl-C in the second run; given again, the command makes that one and counts both."""
+    (tmp_path / "x.scenario").write_text(SCENARIO, "utf-8")
+    before = host_state(tmp_path)
+    with start(tmp_path) as process:
+        for line in process.stderr or ():
+            if "step 3 of" in line and (tmp_path / "out/on-01.trace").exists():
+                during = host_state(tmp_path)
+                process.send_signal(signal.SIGINT)
+                break
+        process.communicate(timeout=END_SECONDS_MAX)
+    after = host_state(tmp_path)
+    with start(tmp_path) as process:
+        out, said = process.communicate(timeout=END_SECONDS_MAX)
+    first, second = json.loads(out)["runs"]
+    swapped_out = read_trace(tmp_path / "out/off-01.trace").columns("events")["kind"]
+
+    assert (during["groups"], during["loop devices"], during[str(PAGE_CLUSTER)]) == (1, 1, "5\n")
+    assert after == before
+    assert "run 1 of 2: on, repeat 1: is there" in said
+    assert (first["setting"], second["setting"]) == ("on", "off")
+    assert second["pswpout"] >= sum(guest["swap_out_pages"] for guest in second["guests"]) > 0
+    assert (swapped_out == Kind.SWAP_OUT).any()
+    assert host_state(tmp_path) == before

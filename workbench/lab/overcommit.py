@@ -1,0 +1,204 @@
+"""Guests that together want more memory than they may have: the same scenario, settings in turn."""
+
+from __future__ import annotations
+
+import difflib
+import shutil
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from workbench.errors import UsageError
+from workbench.lab.run import run_lab
+from workbench.lab.settings import LabSettings
+from workbench.schema import FaultFlag, Kind
+from workbench.trace import read_trace
+from workbench.units import PAGE_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from workbench.lab.run import OpenCapture
+    from workbench.lab.scenario import Scenario
+    from workbench.trace import Trace
+
+SETTINGS: Final[dict[str, dict[str, Any]]] = {
+    "on": {},
+    "off": {"reporting": False},
+    "order0": {"reporting_order": 0},
+    "order5": {"reporting_order": 5},
+    "order9": {"reporting_order": 9},
+    "init_on_free": {"poison": "init_on_free"},
+}
+"""What can be compared, by name: what of `LabSettings` differs from a guest that reports."""
+
+SETTINGS_DEFAULT: Final = ("on", "off")
+
+REPEATS_DEFAULT: Final = 8
+"""Fewer pairs than this leave an interval of the median that is as wide as the runs' spread."""
+
+SUFFIX: Final = ".trace"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedRun:
+    """One run: which setting, which repeat (from 1), and where its trace goes."""
+
+    setting: str
+    repeat: int
+    settings: LabSettings
+    trace: Path
+
+
+def recommended_settings(scenario: Scenario) -> LabSettings:
+    """The settings that a scenario recommends in its lines of `host`.
+
+    Raises
+    ------
+    UsageError
+        It recommends no memory limit, or no swap, or nothing that can work.
+    """
+    host = scenario.host
+    if host.memory_limit_bytes is None or (host.zram_bytes or host.swap_file_bytes) is None:
+        raise UsageError(
+            f"scenario {scenario.name} says no memory limit or no swap for its host: begin it with "
+            "lines such as `host guests 2`, `host memory-limit 600M` and `host swap 2G`"
+        )
+    return LabSettings(
+        scenario=scenario,
+        guest_count=1 if host.guest_count is None else host.guest_count,
+        memory_limit_bytes=host.memory_limit_bytes,
+        zram_bytes=host.zram_bytes,
+        swap_file_bytes=host.swap_file_bytes,
+        page_cluster=host.page_cluster,
+    )
+
+
+def plan_runs(
+    common: LabSettings, names: Sequence[str], repeat_count: int, folder: Path
+) -> tuple[PlannedRun, ...]:
+    """All runs in their order: the settings in turn, in the opposite order at every second repeat.
+
+    So a drift of the host's speed favours none of them.
+
+    Raises
+    ------
+    UsageError
+        A setting is not known or asked for twice, or there is nothing to repeat.
+    """
+    for name in names:
+        if name not in SETTINGS:
+            close = difflib.get_close_matches(name, SETTINGS, n=1, cutoff=0.5)
+            meant = f"; did you mean {close[0]!r}?" if close else ""
+            raise UsageError(f"unknown setting {name!r}: choose {', '.join(SETTINGS)}{meant}")
+    if len(set(names)) != len(names):
+        raise UsageError(f"settings {', '.join(names)}: name each only once")
+    if repeat_count < 1:
+        raise UsageError(f"{repeat_count} repeats: choose 1 or more")
+    return tuple(
+        PlannedRun(
+            setting=name,
+            repeat=repeat,
+            settings=replace(common, **SETTINGS[name]),
+            trace=folder / f"{name}-{repeat:02d}{SUFFIX}",
+        )
+        for repeat in range(1, repeat_count + 1)
+        for name in (names if repeat % 2 else reversed(names))
+    )
+
+
+def perform_runs(
+    runs: Sequence[PlannedRun],
+    *,
+    capture: OpenCapture,
+    command: str,
+    progress: Callable[[str], None],
+) -> Iterator[dict[str, Any]]:
+    """Perform the runs whose traces are not there yet; yield the figures of each, in order.
+
+    A run gets its folder's name only when it has ended well: a folder of that name is a whole run.
+
+    Raises
+    ------
+    UsageError
+        A trace that is there is of another scenario or of other settings.
+    HostError, KeyboardInterrupt
+        See `run_lab`.  The runs before are kept.
+    """
+    for number, run in enumerate(runs, 1):
+        where = f"run {number} of {len(runs)}: {run.setting}, repeat {run.repeat}"
+        if run.trace.exists():
+            _check_same(run)
+            progress(f"{where}: is there")
+        else:
+            progress(where)
+            unfinished = run.trace.with_name(f"{run.trace.name}.unfinished")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            run_lab(run.settings, unfinished, capture=capture, command=command, progress=progress)
+            unfinished.rename(run.trace)
+        yield {"setting": run.setting, "repeat": run.repeat, **run_figures(read_trace(run.trace))}
+
+
+def _check_same(run: PlannedRun) -> None:
+    manifest = read_trace(run.trace).manifest
+    asked, found = run.settings.as_text(), manifest.lab_settings
+    differing = [name for name, value in asked.items() if found.get(name) != value]
+    if manifest.scenario_text != run.settings.scenario.text:
+        differing = ["scenario"]
+    if differing:
+        raise UsageError(
+            f"{run.trace}: was made with another {', '.join(differing)}; name another folder"
+        )
+
+
+def run_figures(trace: Trace) -> dict[str, Any]:
+    """What a run cost, as measured: the host's swap counters, and each guest's own pages.
+
+    The counters are those of the whole host, up to the last sample.  A guest's pages are those of
+    its RAM alone, counted from the events; the pages that readahead brought are in no event.
+    """
+    samples = trace.columns("samples")
+    last = {
+        key: int(samples[column][-1]) if samples[column].size else None
+        for key, column in _COUNTERS.items()
+    }
+    return {
+        "trace": trace.path.name,
+        "duration_ns": trace.manifest.duration_ns,
+        "lost_events": trace.manifest.lost_events,
+        **last,
+        "guests": [_guest_figures(trace, vm) for vm in range(len(trace.manifest.virtual_machines))],
+    }
+
+
+_COUNTERS: Final = {
+    "pswpin": "swap_in_pages",
+    "pswpout": "swap_out_pages",
+    "swpin_zero": "swap_in_zero_pages",
+    "swpout_zero": "swap_out_zero_pages",
+}
+"""The kernel's names of its counters (Linux mm/vmstat.c), and the columns that have them."""
+
+
+def _guest_figures(trace: Trace, vm: int) -> dict[str, Any]:
+    events, samples = trace.columns("events"), trace.columns("samples")
+    is_own = events["vm"] == vm
+    is_out = is_own & (events["kind"] == Kind.SWAP_OUT)
+    is_in = is_own & (events["kind"] == Kind.FAULT)
+    is_in &= (events["status"] & FaultFlag.SWAP_IN) != 0
+    resident = samples["resident_bytes"][samples["vm"] == vm]
+    swapped = samples["swapped_bytes"][samples["vm"] == vm]
+    return {
+        "name": trace.manifest.virtual_machines[vm].name,
+        "swap_out_pages": int(events["length_bytes"][is_out].sum()) // PAGE_BYTES,
+        # A swap-in that needed no new memory found its page in the swap cache; it is one page too.
+        "swap_in_pages": int(np.maximum(events["length_bytes"][is_in] // PAGE_BYTES, 1).sum()),
+        "discarded_bytes": int(
+            events["length_bytes"][is_own & (events["kind"] == Kind.DISCARD)].sum()
+        ),
+        "resident_peak_bytes": int(resident.max(initial=0)),
+        "resident_mean_bytes": round(float(resident.mean())) if resident.size else None,
+        "swapped_peak_bytes": int(swapped.max(initial=0)),
+    }
