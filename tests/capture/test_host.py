@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 
 import pytest
@@ -171,7 +172,7 @@ def test_tracefs_that_is_mounted_is_left_alone(machine, monkeypatch, tmp_path):
     monkeypatch.setattr(host, "TRACING_FOLDERS", (tmp_path / "tracing",))
     monkeypatch.setattr(host, "tracing_folder", lambda: tmp_path / "tracing")
     monkeypatch.setattr(host, "_mount", pytest.fail)
-    with host.mounted_tracefs() as folder:
+    with host.mounted_tracefs(tmp_path / "users") as folder:
         assert host.missing_tracepoints(("kmem:rss_stat", "kmem:no"), folder) == ("kmem:no",)
 
 
@@ -188,7 +189,7 @@ def test_tracefs_is_mounted_for_the_block_and_unmounted_after_a_failure(
     monkeypatch.setattr(host, "TRACING_FOLDERS", (tmp_path / "tracing",))
     monkeypatch.setattr(host, "tracing_folder", lambda: None)
     monkeypatch.setattr(host, "_mount", mount)
-    with pytest.raises(ZeroDivisionError), host.mounted_tracefs():
+    with pytest.raises(ZeroDivisionError), host.mounted_tracefs(tmp_path / "users"):
         _ = 1 / 0
     assert commands == ["mount", "umount"]
 
@@ -198,5 +199,32 @@ def test_tracefs_that_cannot_be_mounted_is_one_sentence(monkeypatch, tmp_path):
     monkeypatch.setattr(host, "TRACING_FOLDERS", (tmp_path,))
     monkeypatch.setattr(host, "tracing_folder", lambda: None)
     monkeypatch.setattr(host, "_mount", lambda *_: refusal)
-    with pytest.raises(HostError, match=r"permission denied.*root"), host.mounted_tracefs():
-        pass
+    with pytest.raises(HostError, match=r"permission denied.*root"):
+        host.mounted_tracefs(tmp_path / "users").__enter__()
+
+
+@pytest.mark.parametrize("first_to_end", [0, 1])
+def test_of_overlapping_captures_the_last_one_unmounts_tracefs(
+    machine, monkeypatch, tmp_path, first_to_end
+):
+    """A capture whose tracefs another one unmounts cannot detach its probes."""
+    commands = []
+
+    def mount(*command):
+        commands.append(command[0])
+        machine("tracing/events/kmem/rss_stat/format")
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(host, "TRACING_FOLDERS", (tmp_path / "tracing",))
+    folders = iter([None, tmp_path / "tracing"])
+    monkeypatch.setattr(host, "tracing_folder", lambda: next(folders))
+    monkeypatch.setattr(host, "_mount", mount)
+    captures = [contextlib.ExitStack(), contextlib.ExitStack()]
+    for capture in captures:
+        capture.enter_context(host.mounted_tracefs(tmp_path / "users"))
+
+    captures[first_to_end].close()
+    while_one_is_left = list(commands)
+    captures[1 - first_to_end].close()
+    assert while_one_is_left == ["mount"]
+    assert commands == ["mount", "umount"]

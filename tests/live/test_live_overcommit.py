@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from workbench.cli.app import INTERRUPTED
 from workbench.lab.host import CGROUPS, KHUGEPAGED_OFF, PAGE_CLUSTER
 from workbench.schema import Kind
 from workbench.trace import read_trace
@@ -61,13 +62,16 @@ def test_an_interrupted_series_leaves_nothing_and_goes_on(tmp_path: Path) -> Non
     """Ctrl-C in the second run; given again, the command makes that one and counts both."""
     (tmp_path / "x.scenario").write_text(SCENARIO, "utf-8")
     before = host_state(tmp_path)
+    heard: list[str] = []
     with start(tmp_path) as process:
         for line in process.stderr or ():
+            heard.append(line)
             if "step 3 of" in line and (tmp_path / "out/on-01.trace").exists():
-                during = host_state(tmp_path)
-                process.send_signal(signal.SIGINT)
                 break
+        during = host_state(tmp_path)
+        process.send_signal(signal.SIGINT)
         process.communicate(timeout=END_SECONDS_MAX)
+    assert process.returncode == INTERRUPTED, "".join(heard)
     after = host_state(tmp_path)
     with start(tmp_path) as process:
         out, said = process.communicate(timeout=END_SECONDS_MAX)

@@ -6,6 +6,7 @@ Every function reads small files of /proc, /sys and /usr/src; `root` is another 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import shutil
@@ -26,6 +27,9 @@ HEADERS_PACKAGE: Final = "linux-headers-cloud-amd64"
 the layout of trace points comes from the running kernel."""
 
 TRACING_FOLDERS: Final = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
+
+TRACEFS_USERS: Final = Path("/run/workbench-tracefs")
+"""Where captures that overlap tell each other who unmounts tracefs.  A reboot empties it."""
 
 _CAPABILITY_SYS_ADMIN: Final = 21
 _CAPABILITY_PERFMON: Final = 38
@@ -235,31 +239,53 @@ def _has_events(folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def mounted_tracefs() -> Iterator[Path]:
+def mounted_tracefs(users: Path = TRACEFS_USERS) -> Iterator[Path]:
     """Make trace points readable while the block runs, and leave the mounts as they were.
+
+    Captures may overlap.  Each holds a shared lock on a note that says whether one of them mounted
+    tracefs; whoever can have that lock alone in the end is the last, and unmounts it.
 
     Raises
     ------
     HostError
         tracefs is not mounted and cannot be mounted.
     """
+    try:
+        note = users.open("a+", encoding="utf-8")
+    except OSError:  # Not root, who cannot mount either.
+        yield _mounted_folder()[0]
+        return
+    with note:
+        fcntl.flock(note, fcntl.LOCK_SH)
+        folder, is_ours = _mounted_folder()
+        if is_ours:
+            note.write("mounted")
+            note.flush()
+        try:
+            yield folder
+        finally:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(note, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                note.seek(0)
+                if note.read():
+                    _mount("umount", str(folder))
+                    note.truncate(0)
+
+
+def _mounted_folder() -> tuple[Path, bool]:
+    """Where trace points can be read, and whether we have just mounted it."""
     folder = tracing_folder()
     if folder is not None:
-        yield folder
-        return
+        return folder, False
     folder = TRACING_FOLDERS[0]
     done = _mount("mount", "-t", "tracefs", "tracefs", str(folder))
-    if done.returncode != 0 or not _has_events(folder):
+    if not _has_events(folder):
         reason = done.stderr.strip().partition("\n")[0]
         raise HostError(
             f"trace points cannot be read, because tracefs is not mounted on {folder} and "
             f"mounting it failed ({reason or 'no trace points there'}); run as root"
         )
-    try:
-        yield folder
-    finally:
-        # Another capture may be reading it by now; then that is the one to leave it mounted.
-        _mount("umount", str(folder))
+    return folder, done.returncode == 0
 
 
 def _mount(*command: str) -> subprocess.CompletedProcess[str]:
