@@ -229,7 +229,7 @@ RANGES = st.builds(
     lambda kind, ram_block, offset, length, status, element, refusal: (
         (kind, ram_block, offset, length, status, element, refusal)
     ),
-    st.sampled_from(["report", "report", "discard", "swap_out"]),
+    st.sampled_from(["report", "report", "discard", "swap_out", "access"]),
     st.sampled_from([0, 0, 0, 1, -1]),
     _bytes_near(_PAGE),
     _bytes_near(st.integers(0, 8)),
@@ -261,7 +261,7 @@ def acceptable(rows: Sequence[Row], blocks: Sequence[Block]) -> list[Row]:
     kept = []
     for row in rows:
         kind, ram_block, offset, length = row[:4]
-        if kind in {"fault", "discard", "swap_out"}:
+        if kind in {"fault", "discard", "swap_out", "access"}:
             if not 0 <= ram_block < len(blocks):
                 continue
             ram_bytes = blocks[ram_block]["pages"] * PAGE_BYTES

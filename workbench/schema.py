@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from workbench.units import LARGEST_ORDER
 
-SCHEMA_VERSION: Final = "1.0"
+SCHEMA_VERSION: Final = "1.1"
 """Major.minor.  A reader takes every minor of its own major and refuses newer majors by name."""
 
 NO_BLOCK: Final = -1
@@ -43,6 +43,7 @@ class Kind(enum.IntEnum):
     COLLAPSE = 13
     INHIBIT = 14
     MARKER = 15
+    ACCESS = 16
 
 
 KIND_MEANINGS: Final[dict[Kind, str]] = {
@@ -66,6 +67,8 @@ KIND_MEANINGS: Final[dict[Kind, str]] = {
     "A trace with any does not claim to be exact to the page.",
     Kind.INHIBIT: "Discards were forbidden (status 1) or allowed again (status 0).",
     Kind.MARKER: "A point in time that the lab names.  status: the number of the scenario's step.",
+    Kind.ACCESS: "The guest accessed these pages since the sample before (only in the lab).  "
+    "time_ns: when the sample was taken; status: 1 written, 0 only read.",
 }
 
 

@@ -65,7 +65,7 @@ def test_an_existing_folder_is_not_overwritten(played, capsys, tmp_path) -> None
 def test_the_options_become_the_settings(played, capsys, tmp_path) -> None:
     """Every option reaches the lab, in bytes and seconds."""
     options = "--reporting off --order 0 --page-poison off --hint --memory 1G --vcpus 2 --guests 2"
-    options += " --memory-limit 300M --swap 2G --page-cluster 3"
+    options += " --memory-limit 300M --swap 2G --page-cluster 3 --access"
     options += " --migrate-at 3 --attach-after 2 --settle 1m"
     code, out, _ = run(
         capsys, "lab", "run", "churn", *options.split(), "-o", str(tmp_path / "x.trace"), "--json"
@@ -90,6 +90,7 @@ def test_the_options_become_the_settings(played, capsys, tmp_path) -> None:
         "zram_bytes": str(2 << 30),
         "swap_file_bytes": "None",
         "page_cluster": "3",
+        "record_access": "True",
         "settle_s": "60.0",
     }
 

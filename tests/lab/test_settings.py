@@ -46,6 +46,7 @@ def test_a_poison_value_needs_a_guest_that_clears_what_it_frees(poison, init_on_
         ({"swap_file_bytes": 5}, "swap of 5 bytes"),
         ({"swap_file_bytes": MIB, "zram_bytes": MIB}, "choose one"),
         ({"page_cluster": -1}, "page cluster -1"),
+        ({"record_access": True, "accelerator": "kvm"}, "under tcg only"),
         ({"migrate_at": "halfwy"}, "did you mean 'halfway'"),
         ({"attach_after": "4"}, "has no step '4'"),
     ],

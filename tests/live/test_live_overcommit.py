@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from workbench.cli.app import INTERRUPTED
-from workbench.lab.host import CGROUPS, KHUGEPAGED_OFF, PAGE_CLUSTER
+from workbench.lab.host import CGROUPS, PAGE_CLUSTER
 from workbench.schema import Kind
 from workbench.trace import read_trace
 
@@ -46,12 +46,11 @@ def start(folder: Path) -> subprocess.Popen[str]:
 
 
 def host_state(folder: Path) -> dict[str, object]:
-    """What a run changes on its host: settings, and what it makes there."""
+    """What a run changes on its host and makes there, but for what runs beside it may share."""
     groups = [*CGROUPS.glob("memory/workbench-lab-*"), *CGROUPS.glob("workbench-lab-*")]
     loops = subprocess.run(["losetup", "--list"], capture_output=True, text=True, check=True)
-    settings = {path: path.read_text("utf-8") for path in (PAGE_CLUSTER, *KHUGEPAGED_OFF)}
     return {
-        **{str(path): text for path, text in settings.items()},
+        "page cluster": PAGE_CLUSTER.read_text("utf-8"),
         "groups": sum((folder / group.name).exists() for group in groups),
         "loop devices": loops.stdout.count(str(folder)),
         "files": len(list(folder.glob("workbench-lab-*"))),
@@ -78,7 +77,7 @@ def test_an_interrupted_series_leaves_nothing_and_goes_on(tmp_path: Path) -> Non
     first, second = json.loads(out)["runs"]
     swapped_out = read_trace(tmp_path / "out/off-01.trace").columns("events")["kind"]
 
-    assert (during["groups"], during["loop devices"], during[str(PAGE_CLUSTER)]) == (1, 1, "5\n")
+    assert (during["groups"], during["loop devices"], during["page cluster"]) == (1, 1, "5\n")
     assert after == before
     assert "run 1 of 2: on, repeat 1: is there" in said
     assert (first["setting"], second["setting"]) == ("on", "off")

@@ -252,7 +252,7 @@ class Machine:
     # --- events ---------------------------------------------------------------------------------
 
     def is_acceptable(self, kind, block, offset, length):
-        if kind not in {"report", "discard", "fault", "swap_out"}:
+        if kind not in {"report", "discard", "fault", "swap_out", "access"}:
             return kind != "unknown"
         if not -1 <= block < len(self.blocks):
             return False

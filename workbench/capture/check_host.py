@@ -180,7 +180,7 @@ def _uprobes() -> Check:
 
 
 def _lab_programs() -> Check:
-    wanted = ("busybox", "cpio", "setpriv", "modprobe", "dpkg-deb", "apt-get", "apt-cache")
+    wanted = ("busybox", "cpio", "setpriv", "modprobe", "dpkg-deb", "apt-get", "apt-cache", "gcc")
     places = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
     missing = [name for name in wanted if shutil.which(name, path=places) is None]
     return Check(

@@ -16,7 +16,9 @@ from workbench.errors import HostError
 from workbench.units import format_bytes
 
 EMULATOR: Final = "qemu-system-x86_64"
-INSTALL: Final = "apt-get install --no-install-recommends qemu-system-x86 busybox-static cpio kmod"
+INSTALL: Final = (
+    "apt-get install --no-install-recommends qemu-system-x86 busybox-static cpio kmod gcc libc6-dev"
+)
 """What the lab needs besides what the probes need; tools/debian has the whole list."""
 
 _PROGRAM_SECONDS_MAX: Final = 10

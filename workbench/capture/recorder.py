@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from workbench import __version__
+from workbench.capture.access import ACCESS_INTERVAL_NS, AccessSampler, open_access_maps
 from workbench.capture.decoder import Decoder, Guest
 from workbench.capture.facts import read_host_facts
 from workbench.capture.frames import FrameTable
@@ -58,6 +59,8 @@ class Target:
     pid: int
     name: str = ""
     guest: GuestFacts = field(default_factory=GuestFacts)
+    access_map: Path | None = None
+    """The file in which QEMU's access plugin marks pages, where the guest runs with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +163,9 @@ class Capture:
         self._host = self._host.model_copy(update={"counts_are_exact": is_exact})
         self._decoder = Decoder(guests, frames, counts_are_exact=is_exact)
         self._sampler = Sampler(self._qemus)
+        paths = {vm: target.access_map for vm, target in enumerate(self._targets)}
+        given = {vm: path for vm, path in paths.items() if path is not None}
+        self._accesses = AccessSampler(open_access_maps(given, self._qemus))
         self._waiting = np.zeros(0, RAW_DTYPE)
         for qemu in self._qemus:
             self._probes.admit(qemu)
@@ -174,6 +180,7 @@ class Capture:
             while not self._stop.is_set():
                 now_ns = time.monotonic_ns()
                 self._drain(now_ns - _SETTLE_NS)
+                self._accesses.sample(now_ns)
                 if now_ns >= next_sample_ns:
                     self._sampler.sample()
                     next_sample_ns = max(next_sample_ns + _SAMPLE_INTERVAL_NS, now_ns)
@@ -220,6 +227,7 @@ class Capture:
             markers, self._markers = self._markers, []
             guest_samples, self._guest_samples = self._guest_samples, []
         self._writer.append("events", _marker_columns(markers))
+        self._writer.append("events", self._accesses.take_columns())
         self._writer.append("guest_samples", _guest_sample_columns(guest_samples))
 
     def _manifest(self, now_ns: int, *, complete: bool = False) -> Manifest:
@@ -235,6 +243,7 @@ class Capture:
             duration_ns=now_ns - self._start_ns,
             complete=complete,
             mid_life=self._origin.mid_life,
+            access_interval_ns=ACCESS_INTERVAL_NS if self._accesses.maps else None,
             host=self._host,
             virtual_machines=tuple(
                 describe_machine(qemu, target)

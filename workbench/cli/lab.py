@@ -11,6 +11,7 @@ from workbench.cli import overcommit
 from workbench.cli.app import command_app
 from workbench.cli.durations import parse_seconds
 from workbench.cli.output import AllowLostOption, JsonOption, note, print_json, print_text
+from workbench.cli.overcommit import AccessOption
 
 if TYPE_CHECKING:
     from workbench.lab import LabSettings, OpenCapture
@@ -88,6 +89,7 @@ def run(
     swap: SwapSize = None,
     swap_file: SwapFile = None,
     page_cluster: PageCluster = None,
+    access: AccessOption = False,
     migrate_at: MigrateAt = None,
     attach_after: AttachAfter = None,
     accelerator: Annotated[Literal["tcg", "kvm", "auto"], typer.Option(help="How to run.")] = "tcg",
@@ -122,6 +124,7 @@ def run(
         zram_bytes=None if swap is None else parse_size(swap),
         swap_file_bytes=None if swap_file is None else parse_size(swap_file),
         page_cluster=page_cluster,
+        record_access=access,
         settle_s=SETTLE_DEFAULT_S if settle is None else parse_seconds(settle),
     )
     made_trace.refuse_existing(output)

@@ -24,6 +24,10 @@ Settings = Annotated[
         help="One to compare, repeated: on, off, order0, order5, order9, init_on_free.",
     ),
 ]
+AccessOption = Annotated[
+    bool,
+    typer.Option("--access", help="Record which pages the guests access; slows them (gcc needed)."),
+]
 Repeats = Annotated[int | None, typer.Option(metavar="N", help="Runs of each setting (8).")]
 
 
@@ -33,6 +37,7 @@ def overcommit(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The traces.")],
     setting: Settings = None,
     repeats: Repeats = None,
+    access: AccessOption = False,
     allow_lost: AllowLostOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -53,7 +58,7 @@ def overcommit(
         recommended_settings,
     )
 
-    common = recommended_settings(load_scenario(scenario))
+    common = recommended_settings(load_scenario(scenario), record_access=access)
     names = tuple(setting or SETTINGS_DEFAULT)
     runs = plan_runs(common, names, REPEATS_DEFAULT if repeats is None else repeats, output)
     output.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from workbench.capture.access import make_access_map
+from workbench.lab.access_plugin import access_plugin
 from workbench.lab.image import init_script, pack_image
 from workbench.lab.kernel import require_tools
 from workbench.lab.qmp import Qmp
@@ -61,6 +63,7 @@ class Machine:
     qmp: Qmp
     folder: Path
     arguments: tuple[str, ...] = field(default=())
+    access_map: Path | None = None
 
     @property
     def pid(self) -> int:
@@ -165,6 +168,10 @@ def running_machine(
     arguments = qemu_arguments(
         settings, name=name, kernel=kernel, folder=folder, accelerator=accelerator
     )
+    access_map = folder / "accesses" if settings.record_access else None
+    if access_map:
+        make_access_map(access_map, settings.memory_bytes)
+        arguments += ["-plugin", f"{access_plugin()},map={access_map}"]
     with ExitStack() as stack:
         log = stack.enter_context((folder / "qemu.log").open("wb"))
         process = subprocess.Popen(
@@ -180,7 +187,7 @@ def running_machine(
         listener.start()
         qmp = Qmp(folder / "qmp", is_alive=lambda: process.poll() is None)
         stack.enter_context(qmp)
-        yield Machine(name, process, qmp, folder, tuple(arguments))
+        yield Machine(name, process, qmp, folder, tuple(arguments), access_map)
 
 
 def _listen(process: subprocess.Popen[bytes], vm: int, lines: queue.SimpleQueue[Line]) -> None:

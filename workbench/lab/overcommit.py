@@ -52,7 +52,7 @@ class PlannedRun:
     trace: Path
 
 
-def recommended_settings(scenario: Scenario) -> LabSettings:
+def recommended_settings(scenario: Scenario, *, record_access: bool = False) -> LabSettings:
     """The settings that a scenario recommends in its lines of `host`.
 
     Raises
@@ -73,6 +73,7 @@ def recommended_settings(scenario: Scenario) -> LabSettings:
         zram_bytes=host.zram_bytes,
         swap_file_bytes=host.swap_file_bytes,
         page_cluster=host.page_cluster,
+        record_access=record_access,
     )
 
 

@@ -121,7 +121,9 @@ def run_lab(
             )
             machines.append(stack.enter_context(machine))
         facts = guest_facts(settings, kernel)
-        targets = [Target(pid=m.pid, name=m.name, guest=facts) for m in machines]
+        targets = [
+            Target(pid=m.pid, name=m.name, guest=facts, access_map=m.access_map) for m in machines
+        ]
         session = _Session(settings, machines, lines, interruptions, progress)
         session.run(lambda: capture(targets, output, origin(settings, command)))
     return output

@@ -62,6 +62,8 @@ class LabSettings:
         Size of a swap device made for this run: in compressed memory, or on a file.
     page_cluster
         Swap readahead while it runs: 2 to this power pages; None leaves what the host has.
+    record_access
+        Whether QEMU marks the pages that a guest reads and writes, which makes the guest slower.
     settle_s
         Time after the last step for the guest's reports to end.
     """
@@ -82,6 +84,7 @@ class LabSettings:
     zram_bytes: int | None = None
     swap_file_bytes: int | None = None
     page_cluster: int | None = None
+    record_access: bool = False
     settle_s: float = SETTLE_DEFAULT_S
 
     def __post_init__(self) -> None:
@@ -156,6 +159,10 @@ class LabSettings:
             f"scenario {self.scenario.name} holds up to {format_bytes(self.scenario.peak_bytes)}, "
             f"and a guest of {format_bytes(self.memory_bytes)} has room for "
             f"{format_bytes(room_bytes)}: give it more memory",
+        )
+        _require(
+            not self.record_access or self.accelerator == "tcg",
+            f"accelerator {self.accelerator}: accesses can be recorded under tcg only",
         )
         if isinstance(self.poison, str):
             _require(

@@ -45,6 +45,7 @@ DISCARD_FAILED: Final = int(Outcome.DISCARD_FAILED)
 SWAPPED_OUT: Final = int(Outcome.SWAPPED_OUT)
 SWAP_OUT_OF_ABSENT: Final = int(Surprise.SWAP_OUT_OF_ABSENT)
 
+ACCESS: Final = int(Kind.ACCESS)
 REPORT: Final = int(Kind.REPORT)
 DISCARD: Final = int(Kind.DISCARD)
 FAULT: Final = int(Kind.FAULT)
@@ -77,7 +78,7 @@ def is_acceptable(row: int, events: Events, constants: Constants) -> bool:
     kind = events.kind[row]
     if kind < FIRST_KIND or kind > LAST_KIND:
         return False
-    if kind not in (REPORT, DISCARD, FAULT, SWAP_OUT):
+    if kind not in (REPORT, DISCARD, FAULT, SWAP_OUT, ACCESS):
         return True
     block = events.ram_block[row]
     offset_bytes = events.offset_bytes[row]

@@ -148,6 +148,9 @@ class Manifest(_Facts):
     """False while the capture runs, and for ever if it was killed."""
     mid_life: bool = False
     """Whether the guest was already running when the capture began."""
+    access_interval_ns: Nanoseconds | None = None
+    """How often the guests' accesses to their pages were sampled.  None where they were not: the
+    recency of a page is then that of its last fault."""
     host: HostFacts
     virtual_machines: tuple[VirtualMachine, ...] = Field(min_length=1)
     probes: tuple[Probe, ...] = ()
