@@ -117,6 +117,8 @@ def test_a_poison_value_keeps_every_page(name: str, run_of: Callable[[str], Repl
         ("churn-on", Device(), Guest(reporting_order=0), "finer"),
         ("churn-on", Device(), Guest(reporting_delay_ns=1_000_000), "shorter"),
         ("churn-on", Device(), Guest(reporting_capacity=64), "larger"),
+        ("churn-init-on-free", Device(), Guest(init_on_free=False), "without it is not in the"),
+        ("staircase-mid-life", Device(), Guest(init_on_free=True), "captured in mid-life"),
         ("churn-poisoned", Device(), Guest(poison_val=0), "refaults .* were never captured"),
         ("migration-hinting", Device(free_page_reporting=False), Guest(), "hinted"),
         ("pressure-on", Device(), Guest(poison_val=POISON), "swap"),
@@ -175,6 +177,7 @@ SAME_WORK = [
     ("fragment-order0", {"device": Device(free_page_reporting=False)}, "fragment-off"),
     ("fragment-order9", {"device": Device(free_page_reporting=False)}, "fragment-off"),
     ("churn-on", {"device": Device(free_page_reporting=False)}, "churn-off"),
+    ("churn-on", {"guest": Guest(init_on_free=True)}, "churn-init-on-free"),
 ]
 """A trace, what else could have been, and a live run of the same work in which it was."""
 

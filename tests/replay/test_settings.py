@@ -14,6 +14,7 @@ ASSIGNMENTS = [
     "guest.poison_val=0xaaaaaaaa",
     "guest.reporting_order=5",
     "guest.reporting_delay_ns=100ms",
+    "guest.init_on_free=on",
 ]
 TOML = """
 [device]
@@ -24,6 +25,7 @@ discard_inhibited = "on"
 poison_val = 0xaaaaaaaa
 reporting_order = 5
 reporting_delay_ns = 100_000_000
+init_on_free = true
 """
 
 
@@ -37,7 +39,12 @@ def config(tmp_path):
 def test_assignments_toml_and_python_give_the_same(config):
     expected = Settings(
         device=Device(page_poison=False, discard_inhibited=True),
-        guest=Guest(poison_val=0xAAAAAAAA, reporting_order=5, reporting_delay_ns=100_000_000),
+        guest=Guest(
+            poison_val=0xAAAAAAAA,
+            reporting_order=5,
+            reporting_delay_ns=100_000_000,
+            init_on_free=True,
+        ),
     )
 
     assert read_settings(ASSIGNMENTS) == expected
@@ -64,7 +71,7 @@ def test_none_is_as_captured():
 def test_the_label_says_what_is_changed():
     assert read_settings(ASSIGNMENTS).label == (
         "page_poison off, discard_inhibited on, poison_val 0xaaaaaaaa, reporting_order 5, "
-        "reporting_delay_ns 100000000"
+        "reporting_delay_ns 100000000, init_on_free on"
     )
 
 
@@ -73,6 +80,7 @@ def test_the_label_says_what_is_changed():
 )
 def test_switches_are_words(text, value):
     assert Device(page_poison=text).page_poison is value
+    assert Guest(init_on_free=text).init_on_free is value
 
 
 @pytest.mark.parametrize(
@@ -111,6 +119,8 @@ def test_a_number_out_of_range_names_the_range(name, value):
 def test_a_switch_is_on_or_off(value):
     with pytest.raises(UsageError, match=r"device\.page_poison is .*, expected on or off"):
         Device(page_poison=value)
+    with pytest.raises(UsageError, match=r"guest\.init_on_free is .*, expected on or off"):
+        Guest(init_on_free=value)
 
 
 def test_an_unknown_name_is_answered_with_the_closest():

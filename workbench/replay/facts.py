@@ -28,6 +28,10 @@ class MachineFacts:
     offers_page_poison: bool | None
     negotiated_reporting: bool
     negotiated_page_poison: bool
+    init_on_free: bool | None
+    """Whether the guest clears what it frees; None where nobody knows."""
+    began_at_boot: bool
+    """Whether the capture saw the guest's boot."""
     reporting_order: int | None
     reporting_delay_ns: int | None
     reporting_capacity: int | None
@@ -98,6 +102,12 @@ def _machine_facts(trace: Trace, ledger: Ledger, vm: int) -> MachineFacts:
         offers_page_poison=_offered(machine.device.page_poison, kept=keeps_page_poison),
         negotiated_reporting=keeps_reporting,
         negotiated_page_poison=keeps_page_poison,
+        init_on_free=_clears(
+            machine.guest.init_on_free,
+            keeps_reporting=keeps_reporting,
+            keeps_page_poison=keeps_page_poison,
+        ),
+        began_at_boot=not trace.manifest.mid_life,
         reporting_order=machine.guest.reporting_order,
         reporting_delay_ns=machine.guest.reporting_delay_ns,
         reporting_capacity=machine.guest.reporting_capacity,
@@ -116,6 +126,19 @@ def _machine_facts(trace: Trace, ledger: Ledger, vm: int) -> MachineFacts:
 def _offered(known: bool | None, *, kept: bool) -> bool | None:  # noqa: FBT001 - a fact, not a flag.
     """What a driver keeps was offered, also where the capture could not read the property."""
     return True if known is None and kept else known
+
+
+def _clears(
+    known: bool | None,  # noqa: FBT001 - a fact, not a flag.
+    *,
+    keeps_reporting: bool,
+    keeps_page_poison: bool,
+) -> bool | None:
+    """A driver that reports without PAGE_POISON is of a guest that does not care what is in pages.
+
+    Source: Linux drivers/virtio/virtio_balloon.c, virtballoon_validate().
+    """
+    return False if known is None and keeps_reporting and not keeps_page_poison else known
 
 
 def _features_kept(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from workbench.errors import UnidentifiableError
 from workbench.model import GuestPoison, negotiate
-from workbench.replay.reporting import guest_poison, reporting_under
+from workbench.replay.reporting import clears_anew, guest_poison, reporting_under
 from workbench.replay.settings import Settings
 from workbench.units import PAGE_BYTES
 
@@ -27,6 +27,12 @@ _POISONING: Final = GuestPoison(init_on_free=False, page_poisoning=True)
 PLACED: Final = (
     "a guest that reports otherwise uses other addresses: a model of Linux's allocator placed what "
     "it takes and gives back (docs/models.md says how right that is)"
+)
+
+
+CLEARED: Final = (
+    "a guest with init_on_free clears all of its memory at boot: here as steadily as the boot of "
+    "the capture touched its part, and within the same time"
 )
 
 
@@ -73,6 +79,8 @@ def judge(facts: TraceFacts, settings: Settings) -> Identifiable:
         reasons += [where + reason for reason in found if reason]
     if any(_is_placed(machine, settings) for machine in facts.machines):
         notes.append(PLACED)
+    if any(clears_anew(machine, settings) for machine in facts.machines):
+        notes.append(CLEARED)
     if settings.guest.poison_val:
         notes.append(
             "a guest that poisons also writes every page it frees, at boot all of them; the answer "
@@ -86,7 +94,8 @@ def judge(facts: TraceFacts, settings: Settings) -> Identifiable:
 
 
 def _is_placed(machine: MachineFacts, settings: Settings) -> bool:
-    return reporting_under(machine, settings) != reporting_under(machine, Settings())
+    before, after = (reporting_under(machine, each) for each in (Settings(), settings))
+    return before != after or clears_anew(machine, settings)
 
 
 def _judge_reporting(machine: MachineFacts, settings: Settings) -> str | None:
@@ -112,7 +121,7 @@ def _judge_page_poison(machine: MachineFacts, settings: Settings) -> str | None:
     if wanted is None or wanted == captured:
         return None
     then = negotiate(
-        guest_poison(machine),
+        guest_poison(machine, settings),
         offers_page_poison=wanted,
         offers_reporting=machine.reports or machine.offers_reporting is not False,
     )
@@ -165,6 +174,31 @@ def _judge_poison_val(machine: MachineFacts, settings: Settings) -> str | None:
             "device.page_poison=on"
         )
     return _judge_fewer_discards(machine, machine.discarded)
+
+
+def _judge_init_on_free(machine: MachineFacts, settings: Settings) -> str | None:
+    wanted = settings.guest.init_on_free
+    captured = machine.init_on_free
+    if wanted is None or wanted == captured:
+        return None
+    if captured is None:
+        return "the trace does not say whether the guest had init_on_free"
+    if captured:
+        return (
+            "captured with init_on_free on, which touches all memory at boot: what the guest "
+            "would have touched without it is not in the trace; capture it without"
+        )
+    if machine.negotiated_page_poison:
+        return (
+            "the driver kept PAGE_POISON without init_on_free: the guest fills its free pages "
+            "with a pattern, which goes before clearing them"
+        )
+    if not machine.began_at_boot:
+        return (
+            "captured in mid-life: which pages were reported since the boot that would have "
+            "touched all of them is not in the trace; capture from the boot on"
+        )
+    return _judge_placing(machine, "captured with init_on_free off: with it on")
 
 
 def _judge_fewer_discards(machine: MachineFacts, discards: int) -> str | None:
@@ -242,5 +276,6 @@ _RULES: Final[Sequence[Callable[[MachineFacts, Settings], str | None]]] = (
     _judge_page_poison,
     _judge_inhibited,
     _judge_poison_val,
+    _judge_init_on_free,
     *(_scale_rule(scale) for scale in _SCALES),
 )

@@ -7,7 +7,7 @@ and gives back and when, and an allocator places it anew (`workbench.model.guest
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -29,9 +29,9 @@ from workbench.model.guest import (
     place_demand,
     read_demand,
 )
-from workbench.replay.reporting import reporting_under
+from workbench.replay.reporting import clears_anew, reporting_under
 from workbench.replay.settings import Settings
-from workbench.schema import NO_BLOCK, UNKNOWN, FaultFlag, Kind, PageState
+from workbench.schema import NO_BLOCK, NO_ELEMENT, UNKNOWN, FaultFlag, Kind, PageState
 from workbench.units import GIB, LARGEST_ORDER, MIB, PAGE_BYTES
 
 if TYPE_CHECKING:
@@ -59,18 +59,22 @@ def place_trace(trace: Trace, facts: TraceFacts, settings: Settings) -> Columns 
     """
     events = trace.columns("events")
     changes = [
-        (reporting_under(machine, Settings()), reporting_under(machine, settings))
+        _Change(
+            before=reporting_under(machine, Settings()),
+            after=reporting_under(machine, settings),
+            clears=clears_anew(machine, settings),
+        )
         for machine in facts.machines
     ]
-    if all(before == after for before, after in changes):
+    if not any(change.is_noticed for change in changes):
         return None
     parts: list[Columns] = []
-    for vm, (before, after) in enumerate(changes):
+    for vm, change in enumerate(changes):
         rows = np.flatnonzero(events["vm"] == vm)
-        if before == after:
-            parts.append({name: values[rows] for name, values in events.items()})
+        if change.is_noticed:
+            parts.append(_place_machine(trace, vm, rows, change))
         else:
-            parts.append(place_machine(trace, vm, rows, before, after))
+            parts.append({name: values[rows] for name, values in events.items()})
     columns = {name: np.concatenate([part[name] for part in parts]) for name in events}
     by_time = np.argsort(columns["time_ns"], kind="stable")
     columns = {name: values[by_time] for name, values in columns.items()}
@@ -78,22 +82,34 @@ def place_trace(trace: Trace, facts: TraceFacts, settings: Settings) -> Columns 
     return columns
 
 
-def place_machine(
-    trace: Trace, vm: int, rows: npt.NDArray[np.intp], before: Reporting, after: Reporting
-) -> Columns:
-    """Give the events of one machine as they would be if its guest reported as in `after`.
+class _Change(NamedTuple):
+    """What a guest does otherwise than in the capture."""
+
+    before: Reporting
+    """How it reported in the capture."""
+    after: Reporting
+    clears: bool
+    """Whether it clears its memory at boot and on free, as it did not in the capture."""
+
+    @property
+    def is_noticed(self) -> bool:
+        """Whether the guest's addresses or faults are not those of the capture."""
+        return self.before != self.after or self.clears
+
+
+def _place_machine(trace: Trace, vm: int, rows: npt.NDArray[np.intp], change: _Change) -> Columns:
+    """Give the events of one machine as they would be if its guest did otherwise.
 
     Parameters
     ----------
     rows
         The rows of the trace's events that are this machine's; some are reports.
-    before
-        How it reported in the capture.
 
     Returns
     -------
     The columns of the table of events, in the order of time.
     """
+    before, after = change.before, change.after
     own = {name: values[rows] for name, values in trace.columns("events").items()}
     first_ns = int(own["time_ns"][own["kind"] == Kind.REPORT][0])
     is_moved = np.isin(own["kind"], (Kind.FAULT, Kind.REPORT, Kind.DISCARD))
@@ -108,6 +124,8 @@ def place_machine(
             _free_unbacked(trace, vm, constants, guest)
             return guest
         _free_first_reported(captured, before, constants, guest)
+        if change.clears:
+            guest.is_touched[:] = True
         if after.order != NO_REPORTING:
             # The driver registers one delay before its first pass.
             guest.worker[NEXT_PASS_NS] = first_ns - before.delay_ns + after.delay_ns
@@ -122,7 +140,10 @@ def place_machine(
         if room <= placed.kind.size:
             break
     placed = Placed._make(column[:room] for column in placed)
-    return _merged(vm, {name: values[~is_moved] for name, values in own.items()}, placed)
+    kept = {name: values[~is_moved] for name, values in own.items()}
+    if change.clears:
+        kept = _merged(vm, kept, _clear_at_boot(kept, first_ns, page_count))
+    return _merged(vm, kept, placed)
 
 
 def _captured(events: Columns, page_count: int) -> Captured:
@@ -196,6 +217,34 @@ def _demand(captured: Captured, is_free: npt.NDArray[np.bool_], before: Reportin
     rows = read_demand(captured, free_ns, is_free, np.zeros(is_free.size, np.int64), demand)
     by_time = np.argsort(demand.time_ns[:rows], kind="stable")
     return Demand._make(column[:rows][by_time] for column in demand)
+
+
+def _clear_at_boot(boot: Columns, stop_ns: int, page_count: int) -> Placed:
+    """Touch what the guest's boot did not, as Linux does where it hands memory to its allocator.
+
+    Each fault of the boot is followed by an equal part of it, from the lowest addresses up.  Pages
+    that are in memory by then, as parts of huge pages, do not fault again.  Where
+    no fault of the boot was seen, all of it happens at `stop_ns`.
+
+    Source: Linux 6.1 mm/page_alloc.c, memblock_free_pages() and free_pages_prepare().
+    """
+    faults = _captured(
+        {name: values[boot["kind"] == Kind.FAULT] for name, values in boot.items()}, page_count
+    )
+    is_touched = np.zeros(page_count, np.bool_)
+    is_touched[:_FIRST_USABLE_PAGE] = True
+    for first, pages in zip(faults.page, faults.page_count, strict=True):
+        is_touched[first : first + pages] = True
+    page = np.flatnonzero(~is_touched)
+    fault_ns = faults.time_ns if faults.time_ns.size else np.array([stop_ns])
+    fault = np.arange(page.size) * fault_ns.size // max(page.size, 1)
+    return Placed(
+        time_ns=fault_ns[fault],
+        kind=np.full(page.size, Kind.FAULT, np.int8),
+        page=page,
+        page_count=np.ones(page.size, np.int64),
+        element=np.full(page.size, NO_ELEMENT, np.int64),
+    )
 
 
 def _merged(vm: int, kept: Columns, placed: Placed) -> Columns:

@@ -44,27 +44,41 @@ def reporting_under(machine: MachineFacts, settings: Settings) -> Reporting:
 
 
 def reports_under(machine: MachineFacts, settings: Settings) -> bool:
-    """Tell whether a guest that reports in the capture still does under these settings."""
+    """Tell whether a guest that reports in the capture still does under these settings.
+
+    A device that nobody knows is taken to offer PAGE_POISON, as QEMU does if it is not told.
+    """
     if not machine.reports or settings.device.free_page_reporting is False:
         return False
     offers_page_poison = settings.device.page_poison
-    if offers_page_poison is None or offers_page_poison == machine.offers_page_poison:
+    if offers_page_poison is None:
+        offers_page_poison = machine.offers_page_poison
+    if offers_page_poison == machine.offers_page_poison and not clears_anew(machine, settings):
         return True
     kept = negotiate(
-        guest_poison(machine), offers_page_poison=offers_page_poison, offers_reporting=True
+        guest_poison(machine, settings),
+        offers_page_poison=offers_page_poison is not False,
+        offers_reporting=True,
     )
     return kept.reporting
 
 
-def guest_poison(machine: MachineFacts) -> GuestPoison:
-    """Tell from what the driver kept what the guest does with free pages.
+def clears_anew(machine: MachineFacts, settings: Settings) -> bool:
+    """Tell whether a guest clears its memory under these settings, as it did not in the capture."""
+    return bool(settings.guest.init_on_free) and not machine.init_on_free
+
+
+def guest_poison(machine: MachineFacts, settings: Settings) -> GuestPoison:
+    """Tell what the guest does with free pages: from what is asked, or what the driver kept.
 
     One that keeps PAGE_POISON fills them, one that reports without it does not; and one that does
     not report may have dropped REPORTING because it fills them.  Not with what, which is no matter
     to what the driver keeps.
     """
     fills_free_pages = machine.negotiated_page_poison or not machine.reports
-    return GuestPoison(init_on_free=fills_free_pages, page_poisoning=False)
+    return GuestPoison(
+        init_on_free=fills_free_pages or clears_anew(machine, settings), page_poisoning=False
+    )
 
 
 def _first(*choices: int | None) -> int:

@@ -62,12 +62,7 @@ class Device(_Choices):
     @field_validator("*", mode="before")
     @classmethod
     def _read_switch(cls, value: object, info: ValidationInfo) -> bool | None:
-        if value is None or isinstance(value, bool):
-            return value
-        switch = _SWITCH_WORDS.get(value.strip().lower()) if isinstance(value, str) else None
-        if switch is None:
-            raise UsageError(f"device.{info.field_name} is {_shown(value)}, expected on or off")
-        return switch
+        return _switch(f"device.{info.field_name}", value)
 
 
 class Guest(_Choices):
@@ -81,8 +76,17 @@ class Guest(_Choices):
     """From a free to the pass that reports it."""
     reporting_capacity: int | None = None
     """Ranges in one report."""
+    init_on_free: bool | None = None
+    """Whether it clears every page it frees, and at boot all of its memory."""
 
-    @field_validator("*", mode="before")
+    @field_validator("init_on_free", mode="before")
+    @classmethod
+    def _read_switch(cls, value: object) -> bool | None:
+        return _switch("guest.init_on_free", value)
+
+    @field_validator(
+        "poison_val", "reporting_order", "reporting_delay_ns", "reporting_capacity", mode="before"
+    )
     @classmethod
     def _read_number(cls, value: object, info: ValidationInfo) -> int | None:
         name = str(info.field_name)
@@ -180,6 +184,15 @@ def _read_toml(path: Path) -> dict[str, dict[str, Any]]:
                 f"{path}: {name!r} stands outside a table, expected [device] or [guest]"
             )
     return document
+
+
+def _switch(name: str, value: object) -> bool | None:
+    if value is None or isinstance(value, bool):
+        return value
+    switch = _SWITCH_WORDS.get(value.strip().lower()) if isinstance(value, str) else None
+    if switch is None:
+        raise UsageError(f"{name} is {_shown(value)}, expected on or off")
+    return switch
 
 
 def _number(value: object, *, times: bool) -> int | None:
