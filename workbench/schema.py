@@ -44,6 +44,7 @@ class Kind(enum.IntEnum):
     INHIBIT = 14
     MARKER = 15
     ACCESS = 16
+    BITMAP_SYNC = 17
 
 
 KIND_MEANINGS: Final[dict[Kind, str]] = {
@@ -69,6 +70,8 @@ KIND_MEANINGS: Final[dict[Kind, str]] = {
     Kind.MARKER: "A point in time that the lab names.  status: the number of the scenario's step.",
     Kind.ACCESS: "The guest accessed these pages since the sample before (only in the lab).  "
     "time_ns: when the sample was taken; status: 1 written, 0 only read.",
+    Kind.BITMAP_SYNC: "An outgoing migration asked which pages were written since it last asked: "
+    "those are to be sent from here on.  The first comes just before its MIGRATION_START.",
 }
 
 

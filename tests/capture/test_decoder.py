@@ -224,6 +224,11 @@ def test_a_migration_is_its_first_and_its_last_step() -> None:
     assert events["status"] == [0, 1, 0, 0]
 
 
+def test_a_bitmap_sync_is_an_event() -> None:
+    """From there on a migration sends what was written before."""
+    assert decode((Source.BITMAP_SYNC, 0, {"value": 0}))["kind"] == [Kind.BITMAP_SYNC]
+
+
 def test_a_guest_address_above_4_gib_is_high_ram() -> None:
     """What does not fit below the device window begins at 4 GiB (QEMU 7.2 hw/i386/pc_piix.c)."""
     facts = SimpleNamespace(used_bytes=4 * GIB)

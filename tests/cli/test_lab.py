@@ -42,6 +42,12 @@ def run(capsys, *arguments: str) -> tuple[int, str, str]:
         (["churm"], "did you mean 'churn'"),
         (["churn", "--order", "11"], "choose 0 (4 KiB) to 10 (4 MiB)"),
         (["churn", "--migrate-at", "nowhere"], "has no step 'nowhere'"),
+        (["churn", "--keep-stream", "x.stream"], "give --migrate-at, and one guest"),
+        (
+            ["churn", "--migrate-at", "2", "--guests", "2", "--keep-stream", "x.stream"],
+            "give --migrate-at, and one guest",
+        ),
+        (["churn", "--migrate-at", "2", "--keep-stream", "/no/such/x"], "its folder is not"),
     ],
 )
 def test_what_a_lab_run_cannot_be_is_wrong_usage(played, capsys, tmp_path, options, text) -> None:

@@ -107,6 +107,16 @@ def test_what_is_migrated_is_received_and_counted(folder):
         assert migration.received_bytes == 3_000_000
 
 
+def test_a_stream_is_kept_where_that_is_asked_for(folder):
+    stream = folder / "stream"
+    with prepared_migration(FakeQmp(), folder, stream) as migration:
+        with socket.socket(socket.AF_UNIX) as sender:
+            sender.connect(str(folder / "migration"))
+            sender.sendall(b"pages")
+        migration.join()
+    assert stream.read_bytes() == b"pages"
+
+
 def test_a_failed_migration_is_an_error(folder):
     with (
         prepared_migration(FakeQmp("failed"), folder) as migration,

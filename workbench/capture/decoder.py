@@ -365,6 +365,7 @@ _ACTIONS: dict[int, Callable[[Decoder, Record], None]] = {
     Source.STATUS: _with_status(Kind.STATUS),
     Source.RESET: _with_status(Kind.RESET),
     Source.PRECOPY: Decoder.on_precopy,
+    Source.BITMAP_SYNC: _with_status(Kind.BITMAP_SYNC),
     Source.FAULT: Decoder.on_fault,
     Source.ALLOCATION: Decoder.on_allocation,
     Source.FAULT_DONE: Decoder.on_fault_done,

@@ -66,6 +66,7 @@ BALLOON_ENTRIES = (
     Entry(symbol="virtio_set_status", on_enter="on_status"),
     Entry(symbol="virtio_reset", on_enter="on_reset"),
     Entry(symbol="precopy_notify", on_enter="on_precopy"),
+    Entry(symbol="memory_global_after_dirty_log_sync", on_enter="on_bitmap_sync"),
 )
 
 
@@ -102,6 +103,7 @@ PROBE_FILES = (
             Source.STATUS,
             Source.RESET,
             Source.PRECOPY,
+            Source.BITMAP_SYNC,
         ),
     ),
     ProbeFile(

@@ -32,6 +32,7 @@ class Source(enum.IntEnum):
     SWAP_OUT = 14
     COLLAPSE = 15
     GUEST_FAULT = 16
+    BITMAP_SYNC = 17
 
 
 class Loss(enum.IntEnum):

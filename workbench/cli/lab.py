@@ -41,6 +41,9 @@ PageCluster = Annotated[
 MigrateAt = Annotated[
     str | None, typer.Option(metavar="STEP", help="Migrate (to nowhere) at a step or mark.")
 ]
+KeepStream = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Keep what the migration of a guest sends.")
+]
 AttachAfter = Annotated[
     str | None, typer.Option(metavar="STEP", help="Begin the capture at a step or mark.")
 ]
@@ -91,6 +94,7 @@ def run(
     page_cluster: PageCluster = None,
     access: AccessOption = False,
     migrate_at: MigrateAt = None,
+    keep_stream: KeepStream = None,
     attach_after: AttachAfter = None,
     accelerator: Annotated[Literal["tcg", "kvm", "auto"], typer.Option(help="How to run.")] = "tcg",
     settle: Settle = None,
@@ -128,17 +132,31 @@ def run(
         settle_s=SETTLE_DEFAULT_S if settle is None else parse_seconds(settle),
     )
     made_trace.refuse_existing(output)
-    _run(settings, output, Capture if capturing else Transcript)
+    if keep_stream is not None:
+        _check_stream(settings, keep_stream)
+    _run(settings, output, Capture if capturing else Transcript, keep_stream)
     if capturing:
         made_trace.hand_over(output, as_json=as_json)
         made_trace.refuse_losses(output, allow_lost=allow_lost)
 
 
-def _run(settings: LabSettings, output: Path, recorder: OpenCapture) -> None:
+def _check_stream(settings: LabSettings, stream: Path) -> None:
+    """Refuse a stream that would never come, come twice, or find no place."""
+    from workbench.errors import UsageError
+
+    if settings.migrate_at is None or settings.guest_count > 1:
+        raise UsageError("--keep-stream keeps one migration: give --migrate-at, and one guest")
+    if stream.exists() or not stream.parent.is_dir():
+        raise UsageError(f"{stream}: is there already, or its folder is not; choose another name")
+
+
+def _run(settings: LabSettings, output: Path, recorder: OpenCapture, stream: Path | None) -> None:
     from workbench.cli.made_trace import this_command
     from workbench.lab import run_lab
 
-    run_lab(settings, output, capture=recorder, command=this_command(), progress=note)
+    run_lab(
+        settings, output, capture=recorder, command=this_command(), stream=stream, progress=note
+    )
 
 
 app.command()(overcommit.overcommit)

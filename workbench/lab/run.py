@@ -74,6 +74,7 @@ def run_lab(
     *,
     capture: OpenCapture,
     command: str = "",
+    stream: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Boot the guests, let them perform the scenario, and capture them.  Returns `output`.
@@ -86,6 +87,8 @@ def run_lab(
         `workbench.capture.Capture`, or `workbench.lab.Transcript` to do without.
     command
         The command line that asked for this, for the trace.
+    stream
+        Where to write what the migration sends; None throws it away.
     progress
         Is told, in short sentences, what is going on.
 
@@ -124,7 +127,7 @@ def run_lab(
         targets = [
             Target(pid=m.pid, name=m.name, guest=facts, access_map=m.access_map) for m in machines
         ]
-        session = _Session(settings, machines, lines, interruptions, progress)
+        session = _Session(settings, machines, lines, interruptions, progress, stream=stream)
         session.run(lambda: capture(targets, output, origin(settings, command)))
     return output
 
@@ -187,6 +190,8 @@ class _Session:
         lines: queue.SimpleQueue[Line],
         interruptions: Interruptions,
         progress: Callable[[str], None],
+        *,
+        stream: Path | None = None,
     ) -> None:
         self._settings = settings
         self._scenario = settings.scenario
@@ -197,6 +202,7 @@ class _Session:
         self._recorder: Recorder | None = None
         self._guests = [_Guest() for _ in machines]
         self._receivers = ExitStack()
+        self._stream = stream
         place = settings.migrate_at
         self._migration_step = None if place is None else self._scenario.step_number(place)
 
@@ -297,7 +303,7 @@ class _Session:
         self._mark(line, step)
         if step == self._migration_step:
             migration = self._receivers.enter_context(
-                prepared_migration(machine.qmp, machine.folder)
+                prepared_migration(machine.qmp, machine.folder, self._stream)
             )
             migration.start()
             self._guests[line.vm].migration = migration
