@@ -17,15 +17,16 @@ from tests.synthetic import (
     started,
     swap_in,
     swap_out,
+    touch,
     write_trace,
     write_two_blocks,
 )
 from workbench.errors import UsageError
 from workbench.measure import BY_NAME, METRICS, compare, memory_over_time, metric_table, metrics
 from workbench.measure.names import metric_text, quantity_text, readable
-from workbench.replay import Guest, replay
+from workbench.replay import Device, Guest, migration, replay
 from workbench.schema import Kind
-from workbench.units import MIB, NANOSECONDS
+from workbench.units import MIB, NANOSECONDS, PAGE_BYTES
 
 BY_HAND = {
     "resident_bytes_mean": (0 * 1 + 2 * 1 + 4 * 2 + 2 * 2 + 4 * 2 + 2 * 2) * MIB / 10,
@@ -57,6 +58,13 @@ BY_HAND = {
     "swap_out_pages": 0,
     "drain_seconds": 1.0,
     "hinted_bytes": MIB,
+    "migration_full_pages": 0,
+    "migration_zero_pages": 0,
+    "migration_unsent_pages": 0,
+    "migration_sent_bytes": 0,
+    "migration_full_pages_not_sent": 0,
+    "migration_zero_pages_not_sent": 0,
+    "migration_bytes_not_sent": 0,
     "model_error_mean": 0.0,
     "model_error_final": 0.0,
     "events_lost": 0,
@@ -149,6 +157,75 @@ def test_the_slowest_machine_gives_the_drain_time(tmp_path):
     assert found["drain_seconds"]["value"] == 4.0
     assert found["reports"]["value"] == 2
     assert found["resident_bytes_peak"]["value"] == 4 * MIB
+
+
+MIGRATED = [
+    fault(1, 0),
+    fault(2, 2),
+    event(3, Kind.MIGRATION_START),
+    event(3.05, Kind.HINT_RANGE, ram_block=0, offset_bytes=2 * MIB, length_bytes=MIB),
+    event(3.06, Kind.HINT_RANGE, ram_block=0, offset_bytes=6 * MIB, length_bytes=MIB),
+    touch(3.2, 0, PAGE_BYTES),
+    event(3.3, Kind.BITMAP_SYNC),
+    event(3.4, Kind.MIGRATION_END, status=1),
+]
+"""Of 8 MiB, 4 are backed when a migration begins that may send 12.8 MiB at once."""
+
+
+def slow(monkeypatch, bytes_per_second):
+    """Let migrations send so much."""
+    monkeypatch.setattr(migration, "_BYTES_PER_SECOND", bytes_per_second)
+
+
+def test_a_hint_that_comes_before_its_pages_spares_them(tmp_path, monkeypatch):
+    """At 4,104 bytes in each tenth of a second a page goes before the hints come.
+
+    They spare 256 pages with content and 256 without.  The page that was sent is sent again, for it
+    was written.
+    """
+    slow(monkeypatch, 10 * 4104)
+    found = metrics(replay(write_trace(tmp_path / "x.trace", MIGRATED)))
+    moved = {name: entry["value"] for name, entry in found.items() if "migration" in name}
+
+    assert moved == {
+        "migration_full_pages": 1024 - 256 + 1,
+        "migration_zero_pages": 1024 - 256,
+        "migration_unsent_pages": 512,
+        "migration_sent_bytes": 769 * 4104 + 768 * 9,
+        "migration_full_pages_not_sent": 256,
+        "migration_zero_pages_not_sent": 256,
+        "migration_bytes_not_sent": 256 * 4104 + 256 * 9,
+    }
+
+
+def test_a_hint_that_comes_after_its_pages_spares_nothing(tmp_path):
+    """All 2,048 pages go at once; the page that was written goes again."""
+    found = metrics(replay(write_trace(tmp_path / "x.trace", MIGRATED)))
+
+    assert found["migration_full_pages"]["value"] == 1024 + 1
+    assert found["migration_zero_pages"]["value"] == 1024
+    assert found["migration_bytes_not_sent"]["value"] == 0
+
+
+def test_a_guest_that_clears_what_it_hints_has_it_sent_as_zeros(tmp_path, monkeypatch):
+    """A fault on a page that is hinted next shows that it does: 512 pages come back as zeros.
+
+    Without hints neither that fault nor its page would be there.
+    """
+    slow(monkeypatch, 10 * 4104)
+    events = [*MIGRATED[:3], touch(3.04, 6 * MIB, PAGE_BYTES), *MIGRATED[3:]]
+    trace = write_trace(tmp_path / "x.trace", events)
+    found = metrics(replay(trace))
+    off = metrics(replay(trace, device=Device(free_page_hint=False)))
+
+    assert found["migration_full_pages"]["value"] == 1024 - 256 + 1
+    assert found["migration_zero_pages"]["value"] == 1024 - 256 + 512
+    assert found["migration_unsent_pages"]["value"] == 0
+    assert found["migration_zero_pages_not_sent"]["value"] == -256
+    assert off["migration_full_pages"]["value"] == 1024 + 1
+    assert off["migration_zero_pages"]["value"] == 1024
+    assert off["hinted_bytes"]["value"] == off["migration_bytes_not_sent"]["value"] == 0
+    assert off["resident_bytes_final"]["value"] == 4 * MIB
 
 
 def test_lost_events_are_a_metric(tmp_path):

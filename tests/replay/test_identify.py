@@ -80,6 +80,21 @@ ANSWERABLE = {
     "poison value 0 where it was 0": (INIT_ON_FREE, guest(poison_val=0), {}),
     "poison value 0 where none was written": (REPORTED, guest(poison_val=0), {}),
     "discards inhibited": (REPORTED, device(discard_inhibited=True), {}),
+    "hints left out": (
+        [*REPORTED, event(9, Kind.HINT_RANGE, offset_bytes=HUGE, length_bytes=HUGE)],
+        device(free_page_hint=False),
+        {},
+    ),
+    "hints left out where there were none, swap or not": (
+        SWAPPING,
+        device(free_page_hint=False),
+        {},
+    ),
+    "hinting where it was on": (
+        ONLY_FAULTS,
+        device(free_page_hint=True),
+        {"captured_device": BalloonProperties(free_page_hint=True)},
+    ),
     "discards inhibited where there were none, though pages were swapped": (
         [touch(1, 0), swap_out(2, 0)],
         device(discard_inhibited=True),
@@ -239,6 +254,18 @@ REFUSED = {
         device(free_page_reporting=False),
         {},
         "the guest held pages that it hinted",
+    ),
+    "hints left out where pages were swapped": (
+        [*SWAPPING, event(9, Kind.HINT_RANGE, offset_bytes=HUGE, length_bytes=HUGE)],
+        device(free_page_hint=False),
+        {},
+        "pages were swapped: without the pages that the guest took",
+    ),
+    "hinting": (
+        ONLY_FAULTS,
+        device(free_page_hint=True),
+        {},
+        "captured without free_page_hint: what the guest would have hinted",
     ),
     "reporting on": (
         ONLY_FAULTS,

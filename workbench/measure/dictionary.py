@@ -154,6 +154,48 @@ METRICS: Final[tuple[Metric, ...]] = (
         "A rise or fall of less than a tenth of the peak does not count as one.",
     ),
     _count("hinted_bytes", "bytes", "Lengths of the ranges a migration was told not to send."),
+    _count(
+        "migration_full_pages",
+        "pages",
+        "Pages of guest RAM that pre-copy migrations send with their content, each as often as it "
+        "is sent.  What is resident or in swap counts as having content.",
+        Better.LOWER,
+    ),
+    _count(
+        "migration_zero_pages",
+        "pages",
+        "Pages of guest RAM that they send as a mere word: full of zeros.",
+    ),
+    _count(
+        "migration_unsent_pages",
+        "pages",
+        "Pages of guest RAM that they never send, neither with content nor as a word.",
+        Better.HIGHER,
+    ),
+    _count(
+        "migration_sent_bytes",
+        "bytes",
+        "What those pages take in the stream: 4,104 bytes with content, 9 without.",
+        Better.LOWER,
+    ),
+    _count(
+        "migration_full_pages_not_sent",
+        "pages",
+        "migration_full_pages of the same run without its hints, minus migration_full_pages.",
+        Better.HIGHER,
+    ),
+    _count(
+        "migration_zero_pages_not_sent",
+        "pages",
+        "The same of migration_zero_pages.  Below 0 where the guest clears pages to hint them: "
+        "those it wrote, so they are sent after all, as zeros.",
+    ),
+    _count(
+        "migration_bytes_not_sent",
+        "bytes",
+        "The same of migration_sent_bytes: what hinting saves in the stream.",
+        Better.HIGHER,
+    ),
     Metric(
         name="model_error_mean",
         unit="of the peak",

@@ -9,7 +9,7 @@ import numpy as np
 from workbench.measure import series
 from workbench.measure.dictionary import METRICS
 from workbench.measure.residency import machine_indexes, resident_series, swapped_series
-from workbench.replay import SKIPPED, Outcome
+from workbench.replay import SKIPPED, Outcome, pages_sent
 from workbench.schema import NO_ELEMENT, Kind
 from workbench.units import NANOSECONDS, PAGE_BYTES
 
@@ -30,7 +30,7 @@ def metrics(run: Replay) -> dict[str, dict[str, object]]:
 
     A metric that has no value in this run is None, with a `reason`.
     """
-    values = _memory(run) | _reporting(run) | _faults(run) | _rest(run)
+    values = _memory(run) | _reporting(run) | _faults(run) | _migration(run) | _rest(run)
     result: dict[str, dict[str, object]] = {}
     for metric in METRICS:
         value = values[metric.name]
@@ -89,6 +89,19 @@ def _faults(run: Replay) -> dict[str, Any]:
         "refaults": int((ledger.outcome == Outcome.REFAULT).sum()),
         "swap_in_pages": int(ledger.resident_delta_pages[swapped_in].sum()),
         "swap_out_pages": int(-ledger.resident_delta_pages[swapped_out].sum()),
+    }
+
+
+def _migration(run: Replay) -> dict[str, Any]:
+    sent, without_hints = pages_sent(run)
+    return {
+        "migration_full_pages": sent.full_pages,
+        "migration_zero_pages": sent.zero_pages,
+        "migration_unsent_pages": sent.unsent_pages,
+        "migration_sent_bytes": sent.sent_bytes,
+        "migration_full_pages_not_sent": without_hints.full_pages - sent.full_pages,
+        "migration_zero_pages_not_sent": without_hints.zero_pages - sent.zero_pages,
+        "migration_bytes_not_sent": without_hints.sent_bytes - sent.sent_bytes,
     }
 
 

@@ -15,6 +15,7 @@ from workbench.replay.guest_series import (
 )
 from workbench.replay.identify import Identifiable, UnanswerableError, judge
 from workbench.replay.ledger import Ledger
+from workbench.replay.migration import PagesSent, pages_sent
 from workbench.replay.settings import Device, Guest, Settings, read_settings
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Identifiable",
     "Ledger",
     "Outcome",
+    "PagesSent",
     "Replay",
     "Sampling",
     "SeriesPrediction",
@@ -35,6 +37,7 @@ __all__ = [
     "identify",
     "judge",
     "lineage",
+    "pages_sent",
     "predict_series",
     "read_settings",
     "replay",

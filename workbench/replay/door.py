@@ -14,6 +14,7 @@ from workbench.errors import UsageError
 from workbench.model import Outcome, Surprise, model_digest
 from workbench.replay.decisions import Decisions, Happened, happened
 from workbench.replay.facts import TraceFacts, trace_facts
+from workbench.replay.hints import without_hints
 from workbench.replay.identify import Identifiable, UnanswerableError, judge
 from workbench.replay.ledger import Ledger, merge_ledgers
 from workbench.replay.machine import run_machine
@@ -176,6 +177,8 @@ def replay(
         raise UnanswerableError(trace.name, identifiable, error)
     placed = place_trace(trace, facts, settings)
     replayed = as_captured if placed is None else happened(placed)
+    if settings.device.free_page_hint is False:
+        replayed = happened(without_hints(replayed.columns))
     run = _run_trace(trace, replayed, settings) if settings.changed else captured
     events = _event_counts(run.ledger, captured.ledger, as_captured.decisions)
     identifiable = replace(identifiable, notes=(*identifiable.notes, *_late_notes(events)))

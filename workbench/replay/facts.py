@@ -26,6 +26,7 @@ class MachineFacts:
     offers_reporting: bool | None
     """Whether the device did; None where nobody knows."""
     offers_page_poison: bool | None
+    offers_hint: bool | None
     negotiated_reporting: bool
     negotiated_page_poison: bool
     init_on_free: bool | None
@@ -100,6 +101,7 @@ def _machine_facts(trace: Trace, ledger: Ledger, vm: int) -> MachineFacts:
         name=machine.name,
         offers_reporting=_offered(machine.device.free_page_reporting, kept=keeps_reporting),
         offers_page_poison=_offered(machine.device.page_poison, kept=keeps_page_poison),
+        offers_hint=machine.device.free_page_hint,
         negotiated_reporting=keeps_reporting,
         negotiated_page_poison=keeps_page_poison,
         init_on_free=_clears(

@@ -36,6 +36,12 @@ CLEARED: Final = (
 )
 
 
+HINTS_LEFT_OUT: Final = (
+    "without hints the guest keeps its free pages: the writes by which it took them are left out; "
+    "what it used of them afterwards, before it reported them, has no event and is missing"
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identifiable:
     """Whether a trace can answer a question, and why not."""
@@ -81,6 +87,8 @@ def judge(facts: TraceFacts, settings: Settings) -> Identifiable:
         notes.append(PLACED)
     if any(clears_anew(machine, settings) for machine in facts.machines):
         notes.append(CLEARED)
+    if settings.device.free_page_hint is False and any(m.hinted for m in facts.machines):
+        notes.append(HINTS_LEFT_OUT)
     if settings.guest.poison_val:
         notes.append(
             "a guest that poisons also writes every page it frees, at boot all of them; the answer "
@@ -135,6 +143,25 @@ def _judge_page_poison(machine: MachineFacts, settings: Settings) -> str | None:
         "captured with page_poison off, and the driver did not keep REPORTING: with it on the "
         "guest may report, and what it would report is not in the trace"
     )
+
+
+def _judge_hint(machine: MachineFacts, settings: Settings) -> str | None:
+    wanted = settings.device.free_page_hint
+    if wanted is None:
+        return None
+    if wanted:
+        if machine.offers_hint or machine.hinted:
+            return None
+        return (
+            "captured without free_page_hint: what the guest would have hinted is not in the "
+            "trace; capture it with hinting"
+        )
+    if machine.hinted and machine.swaps:
+        return (
+            "captured with free_page_hint on, and pages were swapped: without the pages that the "
+            "guest took to hint them the host would have chosen others"
+        )
+    return None
 
 
 def _judge_inhibited(machine: MachineFacts, settings: Settings) -> str | None:
@@ -274,6 +301,7 @@ def _scale_rule(scale: _Scale) -> Callable[[MachineFacts, Settings], str | None]
 _RULES: Final[Sequence[Callable[[MachineFacts, Settings], str | None]]] = (
     _judge_reporting,
     _judge_page_poison,
+    _judge_hint,
     _judge_inhibited,
     _judge_poison_val,
     _judge_init_on_free,

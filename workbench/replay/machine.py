@@ -89,6 +89,30 @@ def run_machine(
     )
 
 
+def pages_after(
+    trace: Trace, happened: Happened, vm: int, rows: npt.NDArray[np.intp], settings: Settings
+) -> tuple[Blocks, npt.NDArray[np.int8]]:
+    """Say where each page of one machine is when these events are over.
+
+    Parameters
+    ----------
+    rows
+        The rows of this machine's first events, all of them acceptable.
+
+    Returns
+    -------
+    How the RAM blocks lie in the page space, and the PageState of each page of it.
+    """
+    machine = trace.manifest.virtual_machines[vm]
+    constants = machine_constants(
+        machine, settings, frees_empty_page_tables=trace.manifest.host.frees_empty_page_tables
+    )
+    host = _initial_host(trace, vm, constants)
+    device = new_device(machine.features or 0, machine.poison_val or 0)
+    run_events(_machine_events(happened, rows), constants, device, host, new_ledger(rows.size))
+    return constants.blocks, host.page_state
+
+
 def machine_constants(
     machine: VirtualMachine, settings: Settings, *, frees_empty_page_tables: bool
 ) -> Constants:

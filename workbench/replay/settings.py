@@ -56,6 +56,8 @@ class Device(_Choices):
     """Whether the device offers REPORTING."""
     page_poison: bool | None = None
     """Whether the device offers PAGE_POISON."""
+    free_page_hint: bool | None = None
+    """Whether the device offers FREE_PAGE_HINT."""
     discard_inhibited: bool | None = None
     """Whether something (an assigned device, an incoming postcopy) forbids discards throughout."""
 
