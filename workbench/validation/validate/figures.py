@@ -1,0 +1,104 @@
+"""What is compared of a run: its memory over time, summed up, and its swap."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from workbench.measure import Series, metrics, series
+from workbench.measure.residency import resident_series
+from workbench.schema import Kind
+from workbench.units import NANOSECONDS
+
+if TYPE_CHECKING:
+    from workbench.replay import Replay
+
+MEMORY: Final = (
+    "resident_bytes_mean",
+    "resident_bytes_peak",
+    "resident_bytes_final",
+    "resident_byte_seconds",
+)
+DRAIN: Final = "drain_seconds"
+SWAP: Final = ("swap_out_pages", "swap_in_pages")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """One run, live or predicted.
+
+    Attributes
+    ----------
+    memory
+        Resident bytes since the first step of the scenario, where the lab marked that, or else the
+        first event.  Times begin at 0 there.
+    peak_bytes
+        Of the whole run, its boot included.
+    drain_seconds
+        As the metric of that name; None where memory never fell.
+    """
+
+    memory: Series
+    peak_bytes: int
+    drain_seconds: float | None
+    swap_out_pages: int
+    swap_in_pages: int
+
+    @property
+    def window_ns(self) -> int:
+        """How long the run lasted from there."""
+        return int(self.memory.time_ns[-1])
+
+    def values(self, window_ns: int) -> dict[str, float | None]:
+        """Give every quantity; the mean is over `window_ns`, at most as long as the run.
+
+        The byte-seconds are of the whole run, so that a run that takes longer shows in them.
+        """
+        return {
+            "resident_bytes_mean": series.mean(first_of(self.memory, window_ns)),
+            "resident_bytes_peak": float(self.peak_bytes),
+            "resident_bytes_final": float(self.memory.value[-1]),
+            "resident_byte_seconds": series.integral(self.memory) / NANOSECONDS,
+            "drain_seconds": self.drain_seconds,
+            "swap_out_pages": float(self.swap_out_pages),
+            "swap_in_pages": float(self.swap_in_pages),
+        }
+
+
+def figures(run: Replay) -> Figures:
+    """Sum up a replay."""
+    found = {name: entry["value"] for name, entry in metrics(run).items()}
+    drain, out_pages, in_pages = (found[name] for name in (DRAIN, *SWAP))
+    memory = resident_series(run)
+    return Figures(
+        memory=starting_at(memory, start_ns(run)),
+        peak_bytes=int(memory.value.max()),
+        drain_seconds=None if drain is None else float(str(drain)),
+        swap_out_pages=int(str(out_pages)),
+        swap_in_pages=int(str(in_pages)),
+    )
+
+
+def start_ns(run: Replay) -> int:
+    """Say when the run's window begins: at its first marker, or without any its first event."""
+    time_ns = run.columns["time_ns"]
+    markers = time_ns[run.columns["kind"] == Kind.MARKER]
+    first = markers if markers.size else time_ns
+    return int(first[0]) if first.size else run.trace.manifest.start_time_ns
+
+
+def starting_at(whole: Series, begin_ns: int) -> Series:
+    """Cut off what is before a time, which becomes 0."""
+    later = whole.time_ns > begin_ns
+    value = series.value_at(whole, np.array([begin_ns]))
+    time_ns = np.concatenate(([0], whole.time_ns[later] - begin_ns))
+    return Series(time_ns, np.concatenate((value, whole.value[later])))
+
+
+def first_of(whole: Series, window_ns: int) -> Series:
+    """Cut off what is behind a window."""
+    inside = whole.time_ns <= window_ns
+    kept = Series(whole.time_ns[inside], whole.value[inside])
+    return series.ending_at(kept, window_ns)
