@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from workbench.model.balloon.offer import Queue
+from workbench.validation.hint_thread import CONDITION, EVENTS, rests_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,6 +59,7 @@ def stop(session: Session) -> None:
     """Stop the virtual machine."""
     session.real.qmp("stop")
     session.model.device.set_running(running=False)
+    settle_hints(session)
 
 
 def cont(session: Session) -> None:
@@ -66,11 +68,9 @@ def cont(session: Session) -> None:
     model = session.model
     timer_is_due = model.balloon.statistics.is_due
     model.device.set_running(running=True)
-    queues = model.device.offer.queues
-    if Queue.HINT in queues:
-        settle(session, queues.index(Queue.HINT))
+    settle_hints(session)
     if timer_is_due:
-        settle(session, queues.index(Queue.STATS))
+        settle(session, model.device.offer.queues.index(Queue.STATS))
 
 
 def system_reset(session: Session) -> None:
@@ -90,6 +90,48 @@ def wait_for_event(session: Session, name: str) -> None:
         if any(event["event"] == name for event in events):
             return
         time.sleep(_POLL_S)
+
+
+def settle_hints(session: Session) -> None:
+    """Wait until the hint queue's worker has done what the model's has.
+
+    It sleeps then, or waits for the machine to run.  While hinting runs it does neither; what it
+    takes then shows in the ring, and what breaks the device in the end is that it is broken.
+    """
+    queues = session.model.device.offer.queues
+    if Queue.HINT not in queues:
+        return
+    hinting = session.model.balloon.hinting
+    if hinting.waiting is None:
+        what, condition = "sleeps", lambda: rests_in(session.real, EVENTS)
+    elif hinting.blocked:
+        what, condition = "waits", lambda: rests_in(session.real, CONDITION)
+    elif session.model.device.broken:
+        what, condition = "breaks the device", lambda: _is_broken(session)
+    else:
+        what, condition = "polls", lambda: True
+    done = _comes_true(condition)
+    session.monitor_pairs.append((f"the worker of hints {what}", True, done))
+    settle(session, queues.index(Queue.HINT))
+
+
+def _comes_true(condition: Callable[[], bool]) -> bool:
+    """Wait, but not for long.  Returns whether it did."""
+    deadline = time.monotonic() + _SETTLE_S
+    while not (holds := condition()) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+    return holds
+
+
+def _is_broken(session: Session) -> bool:
+    """Ask whether the device is broken; QEMU tells since 7.2.
+
+    It writes the status and interrupts before it is, so that the status says too little.
+
+    Source: QEMU 7.2 hw/virtio/virtio.c, virtio_error; qapi/virtio.json, x-query-virtio-status.
+    """
+    answer = session.real.qmp("x-query-virtio-status", path=DEVICE)
+    return bool(answer.get("return", {"broken": True})["broken"])
 
 
 def settle(session: Session, number: int) -> None:

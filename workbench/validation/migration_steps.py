@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, Any, Final
 from workbench.errors import HostError
 from workbench.model.balloon.hinting import HintStatus, Precopy
 from workbench.model.balloon.migration import load_state, save_state
-from workbench.model.balloon.offer import Queue
 from workbench.model.balloon.source import Sent, Source
 from workbench.units import MIB, PAGE_BYTES
 from workbench.validation.abilities import NotBuildableError
 from workbench.validation.device_section import with_hint_state
-from workbench.validation.host_steps import cont, settle
+from workbench.validation.host_steps import cont, settle_hints, stop
 from workbench.validation.outgoing import BackgroundSnapshot, OutgoingMigration, attach_ballast
 from workbench.validation.real_machine import RealMachine
 from workbench.validation.sent import compare_again, compare_device, compare_pages
@@ -124,7 +123,7 @@ def migration_begin(session: Session) -> None:
     session.resources["migration"] = OutgoingMigration(session.real, session.folder)
     session.source = Source(session.model)
     # A worker that polled because hints of before were wanted goes to sleep.
-    _settle_hints(session)
+    settle_hints(session)
 
 
 def migration_send(session: Session) -> None:
@@ -145,6 +144,12 @@ def migration_end(session: Session, how: str) -> None:
     if migration is None or source is None:
         return
     if how == "complete":
+        hinting = session.model.balloon.hinting
+        if hinting.waiting is not None and not hinting.blocked:
+            # Of a broken device, whose driver cannot end hinting.  QEMU stops the machine, which
+            # holds the worker up, and then ends hinting, which sends it to sleep: a slow one
+            # notices both at once, and writes that into the ring before it is sent, or after.
+            stop(session)
         _complete(session, migration, source, sent_count)
     elif how == "cancel":
         migration.cancel()
@@ -154,14 +159,7 @@ def migration_end(session: Session, how: str) -> None:
     source.end()
     if how == "complete":
         cont(session)
-    _settle_hints(session)
-
-
-def _settle_hints(session: Session) -> None:
-    """Wait until the hint queue's worker has done what the model's has."""
-    queues = session.model.device.offer.queues
-    if Queue.HINT in queues:
-        settle(session, queues.index(Queue.HINT))
+    settle_hints(session)
 
 
 def save(session: Session) -> None:

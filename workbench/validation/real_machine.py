@@ -6,6 +6,7 @@ import socket
 import subprocess
 import tempfile
 from contextlib import ExitStack, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -152,6 +153,12 @@ class RealMachine:
     def version(self) -> str:
         """Version of QEMU, such as 7.2.22."""
         return self._monitor.version
+
+    @cached_property
+    def hint_thread(self) -> int | None:
+        """Thread id of the one that takes hints; None if there is none."""
+        threads = self.qmp("query-iothreads")["return"]
+        return int(threads[0]["thread-id"]) if threads else None
 
     def execute(self, accesses: Sequence[Access]) -> list[Answer]:
         """Do the accesses in order, and give the answer of each (`Wire.exchange`)."""

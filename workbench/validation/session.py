@@ -18,7 +18,7 @@ from workbench.validation.difference import (
     differing_memory,
 )
 from workbench.validation.driver import Driver
-from workbench.validation.host_steps import HOST_STEPS, settle
+from workbench.validation.host_steps import HOST_STEPS, settle_hints
 from workbench.validation.migration_steps import MIGRATION_STEPS
 from workbench.validation.model_machine import model_machine
 from workbench.validation.real_machine import RealMachine
@@ -159,8 +159,8 @@ class Session:
             return None
         difference = self._flush([(step, accesses)])
         self.model.balloon.run_threads()
-        settle(self, step[1])
-        return difference
+        settle_hints(self)
+        return difference or self._compare_monitor()
 
     def check(self) -> Difference | None:
         """Hold together what the steps left behind: memory, discards, messages, events."""
