@@ -190,6 +190,7 @@ def test_the_figures_are_those_of_each_guest() -> None:
     assert (figures["pswpout"], figures["swpout_zero"], figures["pswpin"]) == (512, 24, 0)
     assert (first["swap_out_pages"], first["swap_in_pages"]) == (512, 2)
     assert (second["swap_out_pages"], second["swap_in_pages"]) == (0, 1)
+    assert figures["unattributed_swap_outs"] == 0
     assert (first["discarded_bytes"], second["discarded_bytes"]) == (HUGE, 0)
     assert (first["resident_peak_bytes"], first["resident_mean_bytes"]) == (HUGE, HUGE // 2)
     assert (first["swapped_peak_bytes"], second["swapped_peak_bytes"]) == (HUGE, 0)

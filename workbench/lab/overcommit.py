@@ -158,7 +158,9 @@ def run_figures(trace: Trace) -> dict[str, Any]:
     """What a run cost, as measured: the host's swap counters, and each guest's own pages.
 
     The counters are those of the whole host, up to the last sample.  A guest's pages are those of
-    its RAM alone, counted from the events; the pages that readahead brought are in no event.
+    its RAM alone, counted from the events.  `unattributed_swap_outs` are writes to swap of frames
+    that no event has named: QEMU's own memory, and guest pages that readahead had brought, which
+    the events therefore miss when they go out again.
     """
     samples = trace.columns("samples")
     last = {
@@ -169,6 +171,7 @@ def run_figures(trace: Trace) -> dict[str, Any]:
         "trace": trace.path.name,
         "duration_ns": trace.manifest.duration_ns,
         "lost_events": trace.manifest.lost_events,
+        "unattributed_swap_outs": sum(p.unattributed for p in trace.manifest.probes),
         **last,
         "guests": [_guest_figures(trace, vm) for vm in range(len(trace.manifest.virtual_machines))],
     }
