@@ -190,8 +190,22 @@ def test_a_guest_that_reports_otherwise_is_placed_as_it_is_live(
     predicted = metrics(replay(run_of(name).trace, **change))
     live = metrics(run_of(live_name))
 
-    for metric in ("resident_bytes_mean", "resident_bytes_peak"):
+    for metric in ("resident_bytes_mean", "resident_bytes_peak", "resident_bytes_final"):
         assert predicted[metric]["value"] == pytest.approx(live[metric]["value"], rel=0.07)
+
+
+@pytest.mark.parametrize("order", [5, 9])
+def test_an_element_of_a_guest_placed_anew_is_sent_at_one_time(
+    order: int, run_of: Callable[[str], Replay]
+) -> None:
+    """Also where some of its ranges keep the addresses of the capture, and others do not."""
+    run = replay(run_of("fragment-order0").trace, guest=Guest(reporting_order=order))
+    is_report = run.columns["kind"] == Kind.REPORT
+    element = run.columns["element"][is_report]
+    time_ns = run.columns["time_ns"][is_report]
+    spans = [np.ptp(time_ns[element == each]) for each in np.unique(element)]
+
+    assert max(spans) < 100_000_000
 
 
 @pytest.mark.parametrize("name", ["churn-on", "fragment-order0", "file-cache-on"])

@@ -22,6 +22,7 @@ from tests.synthetic import (
 from workbench.replay import Device, Guest, identify, replay
 from workbench.replay.identify import CLEARED, PLACED
 from workbench.schema import Kind
+from workbench.trace import GuestFacts
 from workbench.units import MIB, NANOSECONDS, PAGE_BYTES
 
 PLACED_ANEW = [
@@ -101,6 +102,58 @@ def test_without_page_poison_a_guest_with_init_on_free_does_not_report():
 
     assert not (run.columns["kind"] == Kind.REPORT).any()
     assert run.final_resident_bytes == RAM_BYTES
+
+
+def placed_pages(rows, kind, **changes):
+    """First page and pages of each event of this kind after 2.5 s, in a guest of order 0."""
+    facts = machine(guest=GuestFacts(init_on_free=False, reporting_order=0))
+    columns = replay(trace(rows, machines=[facts]), guest=Guest(**changes)).columns
+    late = (columns["kind"] == kind) & (columns["time_ns"] > START_NS + 2.5 * NANOSECONDS)
+    first, count = (columns[name][late] // PAGE_BYTES for name in ("offset_bytes", "length_bytes"))
+    return list(zip(first.tolist(), count.tolist(), strict=True))
+
+
+FIRST_REPORTS = [
+    features(0.5),
+    touch(1, 0),
+    *given_back(report(2, HUGE // 2, HUGE // 2), report(2, HUGE, 2 * HUGE)),
+]
+"""When the driver comes half of the first huge page and all of the last are in use."""
+
+
+def test_what_is_taken_from_a_pageblock_in_use_keeps_its_address():
+    """Page 300 is in such a block; page 900 is the first page of the lists elsewhere."""
+    rows = [
+        *FIRST_REPORTS,
+        touch(3, 300 * PAGE_BYTES, PAGE_BYTES),
+        touch(3, 900 * PAGE_BYTES, PAGE_BYTES),
+    ]
+
+    assert [page for page, _ in placed_pages(rows, Kind.FAULT, reporting_order=1)] == [300, 512]
+
+
+@pytest.mark.parametrize(("order", "expected"), [(5, [(320, 64), (300, 32)]), (6, [(320, 64)])])
+def test_what_is_given_back_there_is_reported_if_it_is_large_enough(order, expected):
+    pages = [(320, 64), (300, 32), (290, 8)]
+    rows = [report(6, page * PAGE_BYTES, count * PAGE_BYTES, 3) for page, count in pages]
+
+    found = placed_pages([*FIRST_REPORTS, *given_back(*rows)], Kind.REPORT, reporting_order=order)
+    assert found == expected
+
+
+def test_a_guest_that_ceases_to_report_reports_nothing_there():
+    rows = [*FIRST_REPORTS, *given_back(report(6, HUGE // 2, HUGE // 2))]
+    run = replay(trace(rows), device=Device(free_page_reporting=False))
+
+    assert not (run.columns["kind"] == Kind.REPORT).any()
+
+
+def test_of_a_report_that_goes_beyond_such_a_block_its_part_stays():
+    """The block and the next are reported as one of 4 MiB."""
+    rows = [*FIRST_REPORTS, *given_back(report(6, 0, 2 * HUGE))]
+
+    assert placed_pages(rows, Kind.REPORT, reporting_order=10) == [(0, 512)]
+    assert placed_pages(rows, Kind.FAULT, reporting_order=10) == []
 
 
 @pytest.mark.parametrize("settings", PLACED_ANEW)

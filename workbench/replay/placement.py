@@ -32,7 +32,7 @@ from workbench.model.guest import (
 from workbench.replay.reporting import clears_anew, reporting_under
 from workbench.replay.settings import Settings
 from workbench.schema import NO_BLOCK, NO_ELEMENT, UNKNOWN, FaultFlag, Kind, PageState
-from workbench.units import GIB, LARGEST_ORDER, MIB, PAGE_BYTES
+from workbench.units import GIB, HUGE_PAGE_ORDER, LARGEST_ORDER, MIB, PAGE_BYTES
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -117,13 +117,14 @@ def _place_machine(trace: Trace, vm: int, rows: npt.NDArray[np.intp], change: _C
     page_count = trace.manifest.virtual_machines[vm].ram_blocks[0].used_bytes // PAGE_BYTES
     captured = _captured({name: values[is_moved] for name, values in own.items()}, page_count)
     constants = _constants(page_count, after)
+    stays = np.zeros(page_count, np.bool_)
 
     def begin() -> GuestState:
         guest = new_guest(page_count, constants)
         if trace.manifest.mid_life:
             _free_unbacked(trace, vm, constants, guest)
             return guest
-        _free_first_reported(captured, before, constants, guest)
+        _free_first_reported(captured, before, stays, constants, guest)
         if change.clears:
             guest.is_touched[:] = True
         if after.order != NO_REPORTING:
@@ -131,7 +132,10 @@ def _place_machine(trace: Trace, vm: int, rows: npt.NDArray[np.intp], change: _C
             guest.worker[NEXT_PASS_NS] = first_ns - before.delay_ns + after.delay_ns
         return guest
 
-    demand = _demand(captured, free_pages(begin()), before)
+    is_free = free_pages(begin())
+    if not trace.manifest.mid_life:
+        stays = _in_shared_blocks(is_free)
+    demand = _demand(captured, is_free, stays, before)
     stop_ns = trace.manifest.start_time_ns + trace.manifest.duration_ns
     room = 2 * demand.page.size + page_count
     while True:
@@ -143,6 +147,9 @@ def _place_machine(trace: Trace, vm: int, rows: npt.NDArray[np.intp], change: _C
     kept = {name: values[~is_moved] for name, values in own.items()}
     if change.clears:
         kept = _merged(vm, kept, _clear_at_boot(kept, first_ns, page_count))
+    kept = _merged(
+        vm, kept, _staying(captured, stays, after, int(placed.element.max(initial=-1)) + 1)
+    )
     return _merged(vm, kept, placed)
 
 
@@ -177,9 +184,15 @@ def _constants(page_count: int, reporting: Reporting) -> GuestConstants:
 
 
 def _free_first_reported(
-    captured: Captured, before: Reporting, constants: GuestConstants, guest: GuestState
+    captured: Captured,
+    before: Reporting,
+    stays: npt.NDArray[np.bool_],
+    constants: GuestConstants,
+    guest: GuestState,
 ) -> None:
     """Free what the first passes report, in the order in which it stands on the free lists.
+
+    All but what keeps the addresses of the capture.
 
     They follow each other by one delay until all is reported that was free when the driver came.
     The ranges of an element are in reverse: Linux fills the array from its end.
@@ -189,9 +202,23 @@ def _free_first_reported(
     later = np.flatnonzero(gaps > before.delay_ns + before.delay_ns // 2)
     first = reports[: later[0] + 1] if later.size else reports
     in_list_order = first[np.lexsort((-first, captured.element[first]))]
-    is_free = np.zeros(guest.place.size, np.bool_)
     page, page_count = captured.page[in_list_order], captured.page_count[in_list_order]
-    free_blocks(page, page_count, is_free, constants, guest)
+    free_blocks(page, page_count, stays.copy(), constants, guest)
+
+
+def _in_shared_blocks(is_free: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Tell which pages keep the addresses of the capture.  Shape (page,).
+
+    They are in a pageblock that is in use in part when the driver comes.  Linux takes what it
+    cannot move from pageblocks of its own, which are among these: it goes on to take from there.
+
+    Source: Linux 6.1 mm/page_alloc.c, __rmqueue() and get_pageblock_migratetype().
+    """
+    block = np.arange(is_free.size) >> HUGE_PAGE_ORDER
+    free_pages_of = np.bincount(block, is_free)
+    pages_of = np.bincount(block)
+    is_shared = (free_pages_of > 0) & (free_pages_of < pages_of)
+    return np.asarray(is_shared[block])
 
 
 def _free_unbacked(trace: Trace, vm: int, constants: GuestConstants, guest: GuestState) -> None:
@@ -208,15 +235,51 @@ def _free_unbacked(trace: Trace, vm: int, constants: GuestConstants, guest: Gues
     guest.is_reported[guest.block_order != NOT_FREE] = True
 
 
-def _demand(captured: Captured, is_free: npt.NDArray[np.bool_], before: Reporting) -> Demand:
+def _demand(
+    captured: Captured,
+    is_free: npt.NDArray[np.bool_],
+    stays: npt.NDArray[np.bool_],
+    before: Reporting,
+) -> Demand:
+    """Read what changes hands and is to be placed, in the order of time."""
     free_ns = np.zeros(captured.kind.size, np.int64)
     seen = np.zeros((2, LARGEST_ORDER + 1), np.int64)
     date_reports(captured, before.delay_ns, before.capacity, seen, free_ns)
     room = int(captured.page_count.sum())
     demand = Demand(np.zeros(room, np.int64), np.zeros(room, np.bool_), np.zeros(room, np.int64))
     rows = read_demand(captured, free_ns, is_free, np.zeros(is_free.size, np.int64), demand)
-    by_time = np.argsort(demand.time_ns[:rows], kind="stable")
-    return Demand._make(column[:rows][by_time] for column in demand)
+    row = np.flatnonzero(~stays[demand.page[:rows]])
+    by_time = row[np.argsort(demand.time_ns[row], kind="stable")]
+    return Demand._make(column[by_time] for column in demand)
+
+
+def _staying(
+    captured: Captured, stays: npt.NDArray[np.bool_], after: Reporting, first_element: int
+) -> Placed:
+    """Give the faults and reports of pages that keep their addresses.
+
+    A report stays if its block is large enough for the order, and as far as its pages do.
+
+    Parameters
+    ----------
+    first_element
+        Elements are numbered anew from here on.
+    """
+    pieces = np.maximum(captured.page_count >> HUGE_PAGE_ORDER, 1)
+    event = np.repeat(np.arange(pieces.size), pieces)
+    piece = np.arange(event.size) - (np.cumsum(pieces) - pieces)[event]
+    page = captured.page[event] + (piece << HUGE_PAGE_ORDER)
+    is_fault = captured.kind[event] == Kind.FAULT
+    is_reported = after.order != NO_REPORTING and captured.page_count[event] >> after.order > 0
+    row = np.flatnonzero(stays[page] & (is_fault | is_reported))
+    element = captured.element[event]
+    return Placed(
+        time_ns=captured.time_ns[event][row],
+        kind=captured.kind[event][row],
+        page=page[row],
+        page_count=np.minimum(captured.page_count[event], 1 << HUGE_PAGE_ORDER)[row],
+        element=np.where(is_fault, element, element + first_element)[row],
+    )
 
 
 def _clear_at_boot(boot: Columns, stop_ns: int, page_count: int) -> Placed:
