@@ -34,8 +34,6 @@ REPORTING_OFF = BalloonProperties(free_page_reporting=False, page_poison=True)
 POISON_OFF = BalloonProperties(free_page_reporting=True, page_poison=False)
 UNKNOWN_DEVICE = BalloonProperties()
 
-INIT_ON_FREE_GUEST = GuestFacts(init_on_free=True)
-
 ONLY_FAULTS = [features(0.5, 0), touch(1, 0)]
 _ROW = report(2, 0)
 SWAPPING = [features(0.5), touch(1, 0), touch(1, HUGE), swap_out(1.5, HUGE), _ROW, discard(_ROW)]
@@ -140,23 +138,6 @@ ANSWERABLE = {
     "the captured order": (REPORTED, guest(reporting_order=9), {}),
     "the captured delay": (REPORTED, guest(reporting_delay_ns=2 * NANOSECONDS), {}),
     "the captured capacity": (REPORTED, guest(reporting_capacity=32), {}),
-    "init_on_free": (REPORTED, guest(init_on_free=True), {}),
-    "init_on_free where nobody said, of a driver that reports without PAGE_POISON": (
-        REPORTED,
-        guest(init_on_free=True),
-        {"captured_guest": GuestFacts()},
-    ),
-    "init_on_free where it was on": (
-        INIT_ON_FREE,
-        guest(init_on_free=True),
-        {"captured_guest": INIT_ON_FREE_GUEST},
-    ),
-    "no init_on_free where there was none": (REPORTED, guest(init_on_free=False), {}),
-    "init_on_free without PAGE_POISON, which ends reporting": (
-        REPORTED,
-        Settings(device=Device(page_poison=False), guest=Guest(init_on_free=True)),
-        {},
-    ),
     "any order where nothing is reported": (ONLY_FAULTS, guest(reporting_order=0), {}),
 }
 
@@ -332,36 +313,6 @@ REFUSED = {
         guest(reporting_capacity=16),
         {},
         "with a smaller one the guest",
-    ),
-    "no init_on_free": (
-        INIT_ON_FREE,
-        guest(init_on_free=False),
-        {"captured_guest": INIT_ON_FREE_GUEST},
-        "what the guest would have touched without it is not in the trace",
-    ),
-    "init_on_free where nobody knows": (
-        ONLY_FAULTS,
-        guest(init_on_free=True),
-        {"captured_guest": GuestFacts()},
-        "does not say whether the guest had init_on_free",
-    ),
-    "init_on_free in a guest that fills its pages otherwise": (
-        INIT_ON_FREE,
-        guest(init_on_free=True),
-        {},
-        "fills its free pages with a pattern",
-    ),
-    "init_on_free where nothing is reported": (
-        ONLY_FAULTS,
-        guest(init_on_free=True),
-        {},
-        "with it on the guest would use other addresses, .*: no report is in the trace",
-    ),
-    "init_on_free where pages were swapped": (
-        SWAPPING,
-        guest(init_on_free=True),
-        {},
-        "with it on the guest would use other addresses, .*: pages were swapped",
     ),
     "an order nobody knows": (
         REPORTED,

@@ -11,7 +11,6 @@ from tests.synthetic import (
     RAM_BYTES,
     REPORTED,
     START_NS,
-    fault,
     features,
     given_back,
     machine,
@@ -20,10 +19,10 @@ from tests.synthetic import (
     trace,
 )
 from workbench.replay import Device, Guest, identify, replay
-from workbench.replay.identify import CLEARED, PLACED
+from workbench.replay.identify import PLACED
 from workbench.schema import Kind
 from workbench.trace import GuestFacts
-from workbench.units import MIB, NANOSECONDS, PAGE_BYTES
+from workbench.units import NANOSECONDS, PAGE_BYTES
 
 PLACED_ANEW = [
     device(free_page_reporting=False),
@@ -39,69 +38,6 @@ def test_what_the_guest_notices_is_placed_anew_and_says_so(settings):
 
     assert judged.answerable
     assert judged.notes == (PLACED,)
-
-
-def test_init_on_free_is_placed_anew_and_says_so():
-    assert ask(REPORTED, guest(init_on_free=True)).notes == (PLACED, CLEARED)
-
-
-def resident_mib(run):
-    """Time in the capture and resident memory after it, for each time at which that changes."""
-    after = np.cumsum(run.ledger.resident_delta_pages) * PAGE_BYTES // MIB
-    times = (run.columns["time_ns"] - START_NS) / NANOSECONDS
-    changes = run.ledger.resident_delta_pages != 0
-    return dict(zip(times[changes].tolist(), after[changes].tolist(), strict=True))
-
-
-def test_a_guest_with_init_on_free_has_touched_all_of_its_memory_when_it_has_booted():
-    """Half of the rest with the boot's first fault, half with its second; too little to report."""
-    run = replay(trace(REPORTED), guest=Guest(init_on_free=True))
-
-    assert resident_mib(run) == {1: 4, 1.1: 8}
-
-
-@pytest.mark.parametrize("first_mib", [0, 6])
-def test_what_nobody_clears_below_1_mib_comes_only_with_its_huge_page(first_mib):
-    """Of 6 MiB that were not faulted on, 1 or none is where firmware and graphics memory are."""
-    (block,) = machine().ram_blocks
-    small = block.model_copy(update={"transparent_huge_page": False})
-    rows = [features(0.5), fault(1, first_mib), *given_back(report(2, 4 * MIB))]
-    run = replay(
-        trace(rows, machines=[machine(ram_blocks=(small,))]), guest=Guest(init_on_free=True)
-    )
-
-    assert resident_mib(run) == {1: 8 if first_mib == 0 else 7}
-
-
-def test_without_a_fault_of_the_boot_memory_is_cleared_when_it_is_first_reported():
-    rows = [features(0.5), *given_back(report(2, 0)), touch(3, 0)]
-    run = replay(trace(rows), guest=Guest(init_on_free=True))
-
-    assert resident_mib(run) == {2: 8}
-
-
-def test_what_a_guest_with_init_on_free_reported_is_touched_anew():
-    """As without it, once the boot is over; 256 MiB are enough to report some of."""
-    memory = 256 * MIB
-    (block,) = machine().ram_blocks
-    large = machine(ram_blocks=(block.model_copy(update={"used_bytes": memory}),))
-    reports = [report(2, offset) for offset in range(128 * MIB, memory, HUGE)]
-    rows = [features(0.5), fault(1, 0), *given_back(*reports), fault(3, 128)]
-    runs = [
-        resident_mib(replay(trace(rows, machines=[large]), guest=Guest(**changes)))
-        for changes in ({"init_on_free": True}, {"reporting_delay_ns": 2 * NANOSECONDS + 1})
-    ]
-
-    assert runs[0] == {1: 256, 2: 128, 3: 130}
-    assert list(runs[1].values())[-1] == 4
-
-
-def test_without_page_poison_a_guest_with_init_on_free_does_not_report():
-    """The device could not know that a reported page must come back cleared."""
-    run = replay(trace(REPORTED), device=Device(page_poison=False), guest=Guest(init_on_free=True))
-
-    assert not (run.columns["kind"] == Kind.REPORT).any()
-    assert run.final_resident_bytes == RAM_BYTES
 
 
 def placed_pages(rows, kind, **changes):
