@@ -27,7 +27,13 @@ from workbench.model.guest.columns import NO_PAGE
 from workbench.schema import NO_ELEMENT, Kind
 
 ORDERS = 11
-KINDS = {"fault": Kind.FAULT, "report": Kind.REPORT}
+KINDS = {"fault": Kind.FAULT, "report": Kind.REPORT, "read": Kind.ACCESS, "written": Kind.ACCESS}
+NAMES = {
+    int(Kind.FAULT): "fault",
+    int(Kind.REPORT): "report",
+    int(Kind.FREE): "free",
+    int(Kind.ACCESS): "written",
+}
 
 
 class Scene(NamedTuple):
@@ -40,9 +46,10 @@ class Scene(NamedTuple):
     capacity: int
     blocks: list[tuple[int, int]]
     barred: list[int]
-    demand: list[tuple[int, bool, int]]
+    demand: list[tuple[int, int, int]]
     stop: int
     first_pass: int | None
+    follows: bool
 
     @property
     def pages(self) -> int:
@@ -62,6 +69,7 @@ def scene(zones=((0, 64),), **changes: Any) -> Scene:
         "demand": [],
         "stop": 1000,
         "first_pass": None,
+        "follows": False,
     }
     return Scene(zones=[range(*zone) for zone in zones], **(chosen | changes))
 
@@ -78,6 +86,7 @@ def constants_of(played):
         NO_REPORTING if played.order is None else played.order,
         played.delay,
         played.capacity,
+        played.follows,
     )
 
 
@@ -95,10 +104,10 @@ def begin(played):
 
 
 def demand_of(rows):
-    """Rows of (time, takes, page) as columns."""
+    """Rows of (time, action, page) as columns."""
     return Demand(
         np.array([row[0] for row in rows], np.int64),
-        np.array([row[1] for row in rows], np.bool_),
+        np.array([row[1] for row in rows], np.int8),
         np.array([row[2] for row in rows], np.int64),
     )
 
@@ -107,8 +116,8 @@ def events_of(placed, count):
     """The first events, as the naive guest writes them."""
     columns = (column[:count].tolist() for column in placed)
     return [
-        (time, Kind(kind).name.lower(), page, pages, element)
-        for time, kind, page, pages, element in zip(*columns, strict=True)
+        (time, NAMES[kind] if writes or kind != Kind.ACCESS else "read", page, pages, element)
+        for time, kind, page, pages, element, writes in zip(*columns, strict=True)
     ]
 
 
@@ -122,7 +131,14 @@ def place(played, room=20_000):
 
 def place_naively(played):
     """Play a scene in the naive guest, which is returned; it keeps its events."""
-    naive = Guest(played.zones, played.watermarks, played.order, played.delay, played.capacity)
+    naive = Guest(
+        played.zones,
+        played.watermarks,
+        played.order,
+        played.delay,
+        played.capacity,
+        follows=played.follows,
+    )
     naive.begin_free(played.blocks, played.barred)
     naive.next_pass = played.first_pass
     naive.place(played.demand, played.stop)
@@ -168,6 +184,7 @@ def captured_of(events):
         np.array([event[2] for event in events], np.int64),
         np.array([event[3] for event in events], np.int64),
         np.full(len(events), NO_ELEMENT, np.int64),
+        np.array([event[1] != "read" for event in events], np.bool_),
     )
 
 
@@ -185,7 +202,7 @@ def read(events, dates, free, page_count):
     is_free[sorted(free)] = True
     free_ns = np.array([dates.get(number, 0) for number in range(len(events))], np.int64)
     room = sum(event[3] for event in events)
-    demand = Demand(np.zeros(room, np.int64), np.zeros(room, np.bool_), np.zeros(room, np.int64))
+    demand = Demand(np.zeros(room, np.int64), np.zeros(room, np.int8), np.zeros(room, np.int64))
     taken_ns = np.zeros(page_count, np.int64)
     rows = read_demand(captured_of(events), free_ns, is_free, taken_ns, demand)
     columns = (column[:rows].tolist() for column in demand)
@@ -217,21 +234,21 @@ def blocks_of(draw: st.DrawFn, chosen: list[range]) -> list[tuple[int, int]]:
 
 
 @st.composite
-def demands(draw: st.DrawFn, page_count: int, free: set[int]) -> list[tuple[int, bool, int]]:
-    """Bursts of takes or of gives, of neighbours or of scattered pages of the capture."""
+def demands(draw: st.DrawFn, page_count: int, free: set[int]) -> list[tuple[int, int, int]]:
+    """Bursts of takes, gives, reads or writes, of neighbours or of scattered pages."""
     rows = []
     free = set(free)
     time = 0
-    for takes in draw(st.lists(st.booleans(), min_size=2, max_size=6)):
+    for action in draw(st.lists(st.sampled_from([0, 0, 1, 1, 2, 3]), min_size=2, max_size=6)):
         time += draw(st.sampled_from([0, 1, 7, 50, 300]))
         first = draw(st.integers(0, page_count - 1))
         count = draw(st.integers(1, 120))
         stride = draw(st.sampled_from([1, 1, 2, 3, 8]))
         for step in range(count):
             page = (first + step * stride) % page_count
-            if (page in free) == takes:
-                rows.append((time, takes, page))
-                free ^= {page}
+            if (page in free) == (action == 1):
+                rows.append((time, action, page))
+                free ^= {page} if action < 2 else set()
     return rows
 
 
@@ -248,6 +265,7 @@ def scenes(draw: st.DrawFn, **fixed: Any) -> Scene:
         "order": draw(st.sampled_from([None, 0, 0, 0, 1, 2, 3, 6, 9, 10])),
         "delay": draw(st.sampled_from([1, 7, 40])),
         "capacity": draw(st.integers(1, 3)),
+        "follows": draw(st.booleans()),
         "blocks": blocks,
         "barred": barred,
         "stop": draw(st.sampled_from([0, 20, 1000])),

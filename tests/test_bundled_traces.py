@@ -113,7 +113,6 @@ def test_a_poison_value_keeps_every_page(name: str, run_of: Callable[[str], Repl
     ("name", "device", "guest", "reason"),
     [
         ("churn-off", Device(free_page_reporting=True), Guest(), "off"),
-        ("pressure-on", Device(free_page_reporting=False), Guest(), "pages were swapped"),
         ("churn-on", Device(), Guest(reporting_order=0), "finer"),
         ("churn-on", Device(), Guest(reporting_delay_ns=1_000_000), "shorter"),
         ("churn-on", Device(), Guest(reporting_capacity=64), "larger"),
@@ -121,7 +120,6 @@ def test_a_poison_value_keeps_every_page(name: str, run_of: Callable[[str], Repl
         ("staircase-mid-life", Device(), Guest(init_on_free=True), "captured in mid-life"),
         ("churn-poisoned", Device(), Guest(poison_val=0), "refaults .* were never captured"),
         ("migration-hinting", Device(free_page_reporting=False), Guest(), "hinted"),
-        ("pressure-on", Device(), Guest(poison_val=POISON), "swap"),
     ],
 )
 def test_what_a_trace_cannot_say_is_refused(

@@ -25,17 +25,29 @@ if TYPE_CHECKING:
     from workbench.measure import compare as compare
     from workbench.replay import Device as Device
     from workbench.replay import Guest as Guest
+    from workbench.replay import Host as Host
     from workbench.replay import Settings as Settings
     from workbench.replay import replay as replay
     from workbench.trace import read_trace as read_trace
 
 __version__ = "0.1.0"
 
-__all__ = ["Device", "Guest", "Settings", "__version__", "compare", "plot", "read_trace", "replay"]
+__all__ = [
+    "Device",
+    "Guest",
+    "Host",
+    "Settings",
+    "__version__",
+    "compare",
+    "plot",
+    "read_trace",
+    "replay",
+]
 
 _HOMES: Final = {
     "Device": "workbench.replay",
     "Guest": "workbench.replay",
+    "Host": "workbench.replay",
     "Settings": "workbench.replay",
     "compare": "workbench.measure",
     "read_trace": "workbench.trace",

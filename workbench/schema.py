@@ -45,6 +45,8 @@ class Kind(enum.IntEnum):
     MARKER = 15
     ACCESS = 16
     BITMAP_SYNC = 17
+    FREE = 18
+    READ_AHEAD = 19
 
 
 KIND_MEANINGS: Final[dict[Kind, str]] = {
@@ -54,7 +56,8 @@ KIND_MEANINGS: Final[dict[Kind, str]] = {
     Kind.FAULT: "The guest or QEMU faulted on a page of guest RAM; time_ns is when it was served.  "
     "length_bytes: memory the host allocated for it (0: none, -1: not seen); status: FaultFlag "
     "bits.",
-    Kind.SWAP_OUT: "The host wrote a page, or a whole huge page, of guest RAM to swap.",
+    Kind.SWAP_OUT: "The host put a page, or a whole huge page, of guest RAM into swap.  status: "
+    "SwapOutFlag bits.",
     Kind.HINT_COMMAND: "The driver sent a command on the hint queue.  status: the command id.",
     Kind.HINT_RANGE: "A range that a migration need not send.",
     Kind.CONFIG_WRITE: "The driver wrote the device's config space.  offset_bytes: where; "
@@ -72,6 +75,10 @@ KIND_MEANINGS: Final[dict[Kind, str]] = {
     "time_ns: when the sample was taken; status: 1 written, 0 only read.",
     Kind.BITMAP_SYNC: "An outgoing migration asked which pages were written since it last asked: "
     "those are to be sent from here on.  The first comes just before its MIGRATION_START.",
+    Kind.FREE: "The guest's allocator got these pages back.  status: 1 it filled them with zeros.  "
+    "Written by the model of the guest, not captured.",
+    Kind.READ_AHEAD: "The host read pages from swap that nobody had asked for.  Written by the "
+    "model of the host, not captured.",
 }
 
 
@@ -84,6 +91,19 @@ class FaultFlag(enum.IntFlag):
     """The page came back from swap."""
     HUGE_REFUSED = 4
     """The host tried to allocate a huge page and did not get one."""
+    WITHOUT_READ = 8
+    """The page came back from swap without I/O: it was read ahead, or was all zeros."""
+
+
+class SwapOutFlag(enum.IntFlag):
+    """Bits of the `status` of a swap-out; a capture sets none."""
+
+    CLEAN = 1
+    """Swap had the page already: nothing was written."""
+    ZEROS = 2
+    """The page was all zeros, which Linux 6.12 and later only note."""
+    DEAD = 4
+    """The page was free in the guest."""
 
 
 class PageState(enum.IntEnum):

@@ -17,7 +17,7 @@ from tests.synthetic import (
 )
 from workbench.measure import describe, overview, refused_document, result_document
 from workbench.measure.questions import QUESTIONS
-from workbench.replay import Device, Settings, UnanswerableError, door, replay
+from workbench.replay import Device, Settings, UnanswerableError, replay, trace_run
 from workbench.schema import CONFIG_POISON_OFFSET_BYTES, Kind
 
 
@@ -96,13 +96,13 @@ def test_a_description_counts_events_and_losses_and_judges_every_question(tmp_pa
 
 
 def test_all_questions_are_judged_by_one_replay(tmp_path, monkeypatch):
-    run_machine, replayed = door.run_machine, []
+    run_machine, replayed = trace_run.run_machine, []
 
     def counted(trace, *arguments):
         replayed.append(trace.name)
         return run_machine(trace, *arguments)
 
-    monkeypatch.setattr(door, "run_machine", counted)
+    monkeypatch.setattr(trace_run, "run_machine", counted)
     describe(write_two_blocks(tmp_path))
 
     assert replayed == ["two-blocks"]

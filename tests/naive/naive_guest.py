@@ -30,13 +30,14 @@ def order_of(pages):
 class Guest:
     """One guest, all of whose pages are in use and touched as it begins."""
 
-    def __init__(self, zones, watermarks, order, delay, capacity):
+    def __init__(self, zones, watermarks, order, delay, capacity, *, follows=False):
         """Take `zones` as ranges of pages; `order` is None in a guest that does not report."""
         self.zones = zones
         self.watermarks = watermarks
         self.order = order
         self.delay = delay
         self.capacity = capacity
+        self.follows = follows
         self.lists = [[[] for _ in range(LARGEST + 1)] for _ in zones]
         self.reported = set()
         self.untouched = set()
@@ -167,19 +168,23 @@ class Guest:
     # --- a demand -------------------------------------------------------------------------------
 
     def place(self, demand, stop):
-        """Place rows of (time, takes, page of the capture)."""
-        for time, takes, captured in demand:
+        """Place rows of (time, action, page of the capture): 0 give, 1 take, 2 read, 3 write."""
+        for time, action, captured in demand:
             self.passes_until(time)
-            if takes:
-                page = self.take()
-                if page in self.untouched:
-                    self.untouched.remove(page)
-                    self.events.append((time, "fault", page, 1, -1))
-                self.places[captured] = page
-            else:
-                if self.places[captured] is not None:
-                    self.give(self.places[captured])
+            if action == 1:
+                self.places[captured] = self.take()
+            page = self.places[captured]
+            event = {0: "free", 1: "written", 2: "read", 3: "written"}[action]
+            if action == 0:
                 self.places[captured] = None
+                if page is not None:
+                    self.give(page)
+            elif page in self.untouched:
+                self.untouched.remove(page)
+                self.events.append((time, "fault", page, 1, -1))
+                continue
+            if self.follows and page is not None:
+                self.events.append((time, event, page, 1, -1))
         self.passes_until(stop)
         return self.events
 
@@ -211,7 +216,7 @@ def date_reports(events, delay, capacity):
 
 
 def read_demand(events, dates, free):
-    """Rows of (time, takes, page) from events of (time, kind, page, pages), and what is free."""
+    """Rows of (time, action, page) from events of (time, kind, page, pages), and what is free."""
     rows = []
     free = set(free)
     taken = {}
@@ -219,9 +224,12 @@ def read_demand(events, dates, free):
         for page in range(first, first + pages):
             if kind == "report" and page not in free:
                 free.add(page)
-                rows.append((max(dates[number], taken.get(page, 0)), False, page))
+                rows.append((max(dates[number], taken.get(page, 0)), 0, page))
             elif kind == "fault" and page in free:
                 free.remove(page)
                 taken[page] = time
-                rows.append((time, True, page))
+                rows.append((time, 1, page))
+            elif kind != "report" and page not in free:
+                taken[page] = time
+                rows.append((time, {"read": 2}.get(kind, 3), page))
     return rows, free

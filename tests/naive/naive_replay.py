@@ -131,7 +131,8 @@ class Machine:
     def evict(self, pages):
         for page in pages:
             if page in self.resident:
-                self.giants.pop(self.home(page), None)
+                if page in self.giants.get(self.home(page), ()):
+                    del self.giants[self.home(page)]
                 self.tables.add(self.home(page))
                 self.resident.remove(page)
                 self.swapped.add(page)

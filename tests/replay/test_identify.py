@@ -25,7 +25,7 @@ from tests.synthetic import (
     trace,
 )
 from workbench.errors import UnidentifiableError
-from workbench.replay import Device, Guest, Settings, UnanswerableError, identify, replay
+from workbench.replay import Device, Guest, Host, Settings, UnanswerableError, identify, replay
 from workbench.schema import Kind, PageState
 from workbench.trace import BalloonProperties, GuestFacts
 from workbench.units import NANOSECONDS
@@ -37,6 +37,8 @@ UNKNOWN_DEVICE = BalloonProperties()
 ONLY_FAULTS = [features(0.5, 0), touch(1, 0)]
 _ROW = report(2, 0)
 SWAPPING = [features(0.5), touch(1, 0), touch(1, HUGE), swap_out(1.5, HUGE), _ROW, discard(_ROW)]
+CAME_BACK = [*SWAPPING[:3], swap_in(1.5, HUGE), *SWAPPING[4:]]
+"""Pages were swapped, but no swap-out shows how much memory there was."""
 INIT_ON_FREE = [features(0.5, REPORTING | PAGE_POISON), touch(1, 0), _ROW, discard(_ROW)]
 INHIBITED = [features(0.5), touch(1, 0), event(1.5, Kind.INHIBIT, status=1), report(2, 0)]
 
@@ -59,6 +61,10 @@ def guest(**values):
     return Settings(guest=Guest(**values))
 
 
+def host(**values):
+    return Settings(host=Host(**values))
+
+
 @pytest.mark.parametrize(
     "events", [REPORTED, POISONED, SWAPPING, INHIBITED, ONLY_FAULTS, INIT_ON_FREE, []]
 )
@@ -68,6 +74,16 @@ def test_as_captured_is_always_answerable(events):
 
 ANSWERABLE = {
     "poison value, nothing swapped": (REPORTED, guest(poison_val=POISON_VAL), {}),
+    "poison value with swapping": (SWAPPING, guest(poison_val=1), {}),
+    "inhibited with swapping": (SWAPPING, device(discard_inhibited=True), {}),
+    "reporting off where pages were swapped": (SWAPPING, device(free_page_reporting=False), {}),
+    "reporting off where pages came back, of a host whose memory is known": (
+        CAME_BACK,
+        Settings(device=Device(free_page_reporting=False), host=Host(memory_bytes="64M")),
+        {},
+    ),
+    "a host of another size where pages were swapped": (SWAPPING, host(reclaim="two-list"), {}),
+    "a host of a size where none were": (ONLY_FAULTS, host(memory_bytes=HUGE), {}),
     "poison value with PAGE_POISON offered anew": (
         REPORTED,
         Settings(device=Device(page_poison=True), guest=Guest(poison_val=POISON_VAL)),
@@ -157,7 +173,7 @@ REFUSED = {
         {},
         "refaults that follow were never captured",
     ),
-    "poison value with swapping": (SWAPPING, guest(poison_val=1), {}, "pages were swapped"),
+    "poison value with swapping": (CAME_BACK, guest(poison_val=1), {}, "pages were swapped"),
     "poison value after a swap-in": (
         [*REPORTED, swap_in(5, 0)],
         guest(poison_val=1),
@@ -183,16 +199,22 @@ REFUSED = {
         "ask with device.page_poison=on",
     ),
     "inhibited with swapping": (
-        SWAPPING,
+        CAME_BACK,
         device(discard_inhibited=True),
         {},
         "pages were swapped",
     ),
     "inhibited with swapping under an inflated balloon": (
-        [touch(1, 0), inflate(2, 0), swap_out(3, 0)],
+        [touch(1, 0), inflate(2, 0), swap_in(3, 0)],
         device(discard_inhibited=True),
         {},
         "pages were swapped",
+    ),
+    "a host of unknown size where none were": (
+        ONLY_FAULTS,
+        host(reclaim="least-recent"),
+        {},
+        "nothing went to swap, .*: set host.memory_bytes",
     ),
     "not inhibited on an inhibited capture": (
         INHIBITED,
@@ -201,7 +223,7 @@ REFUSED = {
         "discards were inhibited for a while",
     ),
     "reporting off where pages were swapped": (
-        SWAPPING,
+        CAME_BACK,
         device(free_page_reporting=False),
         {},
         "without it the guest would use other addresses, .*: pages were swapped",
@@ -285,7 +307,7 @@ REFUSED = {
         "what a finer one would report is not in the trace",
     ),
     "a coarser order where pages were swapped": (
-        SWAPPING,
+        CAME_BACK,
         guest(reporting_order=10),
         {},
         "with a coarser one the guest would use other addresses",
@@ -297,7 +319,7 @@ REFUSED = {
         "what a shorter one would report",
     ),
     "a longer delay where pages were swapped": (
-        SWAPPING,
+        CAME_BACK,
         guest(reporting_delay_ns=3 * NANOSECONDS),
         {},
         "with a longer one the guest",
@@ -309,7 +331,7 @@ REFUSED = {
         "what a larger one would report",
     ),
     "a smaller capacity where pages were swapped": (
-        SWAPPING,
+        CAME_BACK,
         guest(reporting_capacity=16),
         {},
         "with a smaller one the guest",
@@ -348,7 +370,7 @@ def test_a_refused_replay_raises_with_the_reasons_and_the_exit_code():
 def test_every_reason_is_given():
     settings = Settings(device=Device(free_page_reporting=False), guest=Guest(reporting_order=0))
 
-    assert len(ask(SWAPPING, settings).reasons) == 2
+    assert len(ask(CAME_BACK, settings).reasons) == 2
 
 
 def test_a_reason_names_its_machine_where_there_are_more():
@@ -363,7 +385,7 @@ def test_a_reason_names_its_machine_where_there_are_more():
 def test_what_one_guest_keeps_changes_what_another_swaps(settings):
     """Only one reports and only the other swaps: with fewer discards there is less room for it."""
     machines = [machine("reporting"), machine("swapping")]
-    other = [{**row, "vm": 1} for row in (touch(1, 0), swap_out(5, 0))]
+    other = [{**row, "vm": 1} for row in (touch(1, 0), swap_in(5, 0))]
 
     judged = identify(trace([*REPORTED, *other], machines=machines), settings)
 

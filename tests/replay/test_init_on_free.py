@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from tests.replay.test_identify import INIT_ON_FREE, ONLY_FAULTS, SWAPPING, ask, guest
+from tests.replay.test_identify import CAME_BACK, INIT_ON_FREE, ONLY_FAULTS, ask, guest
 from tests.synthetic import (
     HUGE,
     RAM_BYTES,
@@ -80,8 +80,8 @@ REFUSED = {
         {},
         "with it on the guest would use other addresses, .*: no report is in the trace",
     ),
-    "init_on_free where pages were swapped": (
-        SWAPPING,
+    "init_on_free where pages came back from swap": (
+        CAME_BACK,
         guest(init_on_free=True),
         {},
         "with it on the guest would use other addresses, .*: pages were swapped",

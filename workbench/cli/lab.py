@@ -50,9 +50,7 @@ AttachAfter = Annotated[
 Capturing = Annotated[
     bool, typer.Option("--capture/--no-capture", help="Or write down only what the guests say.")
 ]
-Settle = Annotated[
-    str | None, typer.Option(metavar="TIME", help="Wait this long after the last step.")
-]
+Settle = Annotated[str, typer.Option(metavar="TIME", help="Wait this long after the last step.")]
 
 
 @app.callback()
@@ -97,7 +95,7 @@ def run(
     keep_stream: KeepStream = None,
     attach_after: AttachAfter = None,
     accelerator: Annotated[Literal["tcg", "kvm", "auto"], typer.Option(help="How to run.")] = "tcg",
-    settle: Settle = None,
+    settle: Settle = "10s",
     capturing: Capturing = True,
     allow_lost: AllowLostOption = False,
     as_json: JsonOption = False,
@@ -109,7 +107,6 @@ def run(
     from workbench.capture.recorder import Capture
     from workbench.cli import made_trace
     from workbench.lab import LabSettings, Transcript, load_scenario, parse_poison, parse_size
-    from workbench.lab.settings import SETTLE_DEFAULT_S
 
     settings = LabSettings(
         scenario=load_scenario(scenario),
@@ -129,21 +126,22 @@ def run(
         swap_file_bytes=None if swap_file is None else parse_size(swap_file),
         page_cluster=page_cluster,
         record_access=access,
-        settle_s=SETTLE_DEFAULT_S if settle is None else parse_seconds(settle),
+        settle_s=parse_seconds(settle),
     )
     made_trace.refuse_existing(output)
-    if keep_stream is not None:
-        _check_stream(settings, keep_stream)
+    _check_stream(settings, keep_stream)
     _run(settings, output, Capture if capturing else Transcript, keep_stream)
     if capturing:
         made_trace.hand_over(output, as_json=as_json)
         made_trace.refuse_losses(output, allow_lost=allow_lost)
 
 
-def _check_stream(settings: LabSettings, stream: Path) -> None:
+def _check_stream(settings: LabSettings, stream: Path | None) -> None:
     """Refuse a stream that would never come, come twice, or find no place."""
     from workbench.errors import UsageError
 
+    if stream is None:
+        return
     if settings.migrate_at is None or settings.guest_count > 1:
         raise UsageError("--keep-stream keeps one migration: give --migrate-at, and one guest")
     if stream.exists() or not stream.parent.is_dir():

@@ -123,13 +123,14 @@ def run_lab(
                 group=group,
             )
             machines.append(stack.enter_context(machine))
-        facts = guest_facts(settings, kernel)
-        targets = [
-            Target(pid=m.pid, name=m.name, guest=facts, access_map=m.access_map) for m in machines
-        ]
+        targets = _targets(machines, guest_facts(settings, kernel))
         session = _Session(settings, machines, lines, interruptions, progress, stream=stream)
         session.run(lambda: capture(targets, output, origin(settings, command)))
     return output
+
+
+def _targets(machines: Sequence[Machine], facts: GuestFacts) -> list[Target]:
+    return [Target(pid=m.pid, name=m.name, guest=facts, access_map=m.access_map) for m in machines]
 
 
 @contextmanager

@@ -182,7 +182,8 @@ def swap_out_pages(first: int, stop: int, constants: Constants, host: HostState)
     for page in range(first, stop):
         if host.page_state[page] == RESIDENT:
             huge_page = page // constants.huge_page_pages
-            split_huge_page(huge_page, constants, host)
+            if host.is_huge[page]:
+                split_huge_page(huge_page, constants, host)
             host.mapping[huge_page] = PAGE_TABLE
             host.page_state[page] = SWAPPED
             host.totals[RESIDENT_PAGES] -= 1

@@ -16,13 +16,14 @@ from workbench.replay.guest_series import (
 from workbench.replay.identify import Identifiable, UnanswerableError, judge
 from workbench.replay.ledger import Ledger
 from workbench.replay.migration import PagesSent, pages_sent
-from workbench.replay.settings import Device, Guest, Settings, read_settings
+from workbench.replay.settings import Device, Guest, Host, Settings, read_settings
 
 __all__ = [
     "LINUX_REPORTING",
     "SKIPPED",
     "Device",
     "Guest",
+    "Host",
     "Identifiable",
     "Ledger",
     "Outcome",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import platform
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -16,17 +16,19 @@ from workbench.replay.decisions import Decisions, Happened, happened
 from workbench.replay.facts import TraceFacts, trace_facts
 from workbench.replay.hints import without_hints
 from workbench.replay.identify import Identifiable, UnanswerableError, judge
-from workbench.replay.ledger import Ledger, merge_ledgers
-from workbench.replay.machine import run_machine
+from workbench.replay.limits import seen_limits
+from workbench.replay.memory import host_error, is_otherwise, serve_run
 from workbench.replay.model_error import model_error
 from workbench.replay.placement import place_trace
-from workbench.replay.settings import Device, Guest, Settings
+from workbench.replay.settings import Device, Guest, Host, Settings
+from workbench.replay.trace_run import run_trace
 from workbench.schema import SCHEMA_VERSION, Kind
 from workbench.units import PAGE_BYTES, format_bytes
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from workbench.replay.ledger import Ledger
     from workbench.trace import Trace
     from workbench.trace.reader import Columns
 
@@ -38,15 +40,6 @@ SKIPPED: Final = {
     "overrun": Outcome.SKIPPED_OVERRUN,
 }
 """By reason, in the order in which QEMU checks: the first that holds names the outcome."""
-
-
-class _TraceRun(NamedTuple):
-    """All machines of a trace, replayed.  Arrays of shape (vm,)."""
-
-    ledger: Ledger
-    initial_resident_pages: npt.NDArray[np.int64]
-    initial_swapped_pages: npt.NDArray[np.int64]
-    final_held_pages: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -142,16 +135,17 @@ def replay(
     *,
     device: Device | None = None,
     guest: Guest | None = None,
+    host: Host | None = None,
     settings: Settings | None = None,
 ) -> Replay:
     """Replay `trace`: as captured, or with other settings where the trace can answer for them.
 
     Parameters
     ----------
-    device, guest
+    device, guest, host
         What to change; what is left out stays as captured.
     settings
-        The same in one, instead of `device` and `guest`.
+        The same in one, instead of `device`, `guest` and `host`.
 
     Raises
     ------
@@ -165,9 +159,9 @@ def replay(
     A what-if replays the trace as captured too, for `model_error` and to judge what can be
     answered.  Samples are read only to compare it with them.
     """
-    settings = _choose(device, guest, settings)
+    settings = _choose(settings, device=device, guest=guest, host=host)
     as_captured = happened(trace.columns("events"))
-    captured = _run_trace(trace, as_captured, Settings())
+    captured = run_trace(trace, as_captured, Settings())
     facts = trace_facts(trace, captured.ledger)
     identifiable = judge(facts, settings)
     error = model_error(
@@ -175,11 +169,12 @@ def replay(
     )
     if not identifiable.answerable:
         raise UnanswerableError(trace.name, identifiable, error)
-    placed = place_trace(trace, facts, settings)
-    replayed = as_captured if placed is None else happened(placed)
-    if settings.device.free_page_hint is False:
-        replayed = happened(without_hints(replayed.columns))
-    run = _run_trace(trace, replayed, settings) if settings.changed else captured
+    replayed = _placed(trace, facts, settings, as_captured)
+    run = run_trace(trace, replayed, settings) if settings.changed else captured
+    if settings.host.is_chosen or (facts.swaps and is_otherwise(run, captured)):
+        replayed, run, notes = serve_run(trace, replayed, run, settings, seen_limits(captured))
+        error |= {"host": host_error(trace, as_captured, captured)}
+        identifiable = replace(identifiable, notes=(*identifiable.notes, *notes))
     events = _event_counts(run.ledger, captured.ledger, as_captured.decisions)
     identifiable = replace(identifiable, notes=(*identifiable.notes, *_late_notes(events)))
     return Replay(
@@ -197,15 +192,27 @@ def replay(
     )
 
 
+def _placed(trace: Trace, facts: TraceFacts, settings: Settings, as_captured: Happened) -> Happened:
+    """Give the events as the guests would have made them."""
+    follows_touches = facts.swaps or settings.host.is_chosen
+    placed = place_trace(trace, facts, settings, follows_touches=follows_touches)
+    replayed = as_captured if placed is None else happened(placed)
+    if settings.device.free_page_hint is False:
+        return happened(without_hints(replayed.columns))
+    return replayed
+
+
 def identify(
     trace: Trace,
     settings: Settings | None = None,
     *,
     device: Device | None = None,
     guest: Guest | None = None,
+    host: Host | None = None,
 ) -> Identifiable:
     """Judge whether `trace` can answer for these settings, without answering."""
-    return judge(captured_facts(trace), _choose(device, guest, settings))
+    chosen = _choose(settings, device=device, guest=guest, host=host)
+    return judge(captured_facts(trace), chosen)
 
 
 def captured_facts(trace: Trace) -> TraceFacts:
@@ -215,28 +222,18 @@ def captured_facts(trace: Trace) -> TraceFacts:
     -----
     Replays the trace as captured, which is all the work there is: judging takes no time.
     """
-    captured = _run_trace(trace, happened(trace.columns("events")), Settings())
+    captured = run_trace(trace, happened(trace.columns("events")), Settings())
     return trace_facts(trace, captured.ledger)
 
 
-def _choose(device: Device | None, guest: Guest | None, settings: Settings | None) -> Settings:
+def _choose(
+    settings: Settings | None, *, device: Device | None, guest: Guest | None, host: Host | None
+) -> Settings:
     if settings is None:
-        return Settings(device=device or Device(), guest=guest or Guest())
-    if device is not None or guest is not None:
-        raise UsageError("give either settings or device and guest, not both")
+        return Settings(device=device or Device(), guest=guest or Guest(), host=host or Host())
+    if device is not None or guest is not None or host is not None:
+        raise UsageError("give either settings or device, guest and host, not both")
     return settings
-
-
-def _run_trace(trace: Trace, replayed: Happened, settings: Settings) -> _TraceRun:
-    vms = range(len(trace.manifest.virtual_machines))
-    rows = [np.flatnonzero(replayed.columns["vm"] == vm) for vm in vms]
-    runs = [run_machine(trace, replayed, vm, rows[vm], settings) for vm in vms]
-    return _TraceRun(
-        ledger=merge_ledgers(replayed.columns, rows, [run.ledger for run in runs]),
-        initial_resident_pages=np.array([run.initial_resident_pages for run in runs], np.int64),
-        initial_swapped_pages=np.array([run.initial_swapped_pages for run in runs], np.int64),
-        final_held_pages=np.array([run.final_held_pages for run in runs], np.int64),
-    )
 
 
 def lineage(trace: Trace, settings: Settings) -> dict[str, Any]:

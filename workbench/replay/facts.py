@@ -51,8 +51,12 @@ class MachineFacts:
     ram_blocks: int
     page_bytes: int
     """The smallest piece of guest RAM that the host can take back."""
+    shares_memory: bool
+    """Whether guest RAM is a file or shared, which swaps otherwise."""
     swaps: bool
     """Whether any page of any guest was ever in swap: what one keeps, others must do without."""
+    shows_limit: bool
+    """Whether it is seen how much memory the RAM of all guests had: some of it went to swap."""
 
     @property
     def reports(self) -> bool:
@@ -66,6 +70,11 @@ class TraceFacts:
 
     machines: tuple[MachineFacts, ...]
     notes: tuple[str, ...]
+
+    @property
+    def swaps(self) -> bool:
+        """Whether any page of any guest was ever in swap."""
+        return any(machine.swaps for machine in self.machines)
 
 
 def trace_facts(trace: Trace, ledger: Ledger) -> TraceFacts:
@@ -121,7 +130,9 @@ def _machine_facts(trace: Trace, ledger: Ledger, vm: int) -> MachineFacts:
         hinted=int((kind == Kind.HINT_RANGE).sum()),
         ram_blocks=len(machine.ram_blocks),
         page_bytes=max((block.page_bytes for block in machine.ram_blocks), default=PAGE_BYTES),
+        shares_memory=any(block.shared for block in machine.ram_blocks),
         swaps=_swaps(trace),
+        shows_limit=bool((ledger.outcome == Outcome.SWAPPED_OUT).any()),
     )
 
 

@@ -120,7 +120,7 @@ def _judge_reporting(machine: MachineFacts, settings: Settings) -> str | None:
         )
     if not machine.reports:
         return None
-    return _judge_placing(machine, "captured with free_page_reporting on: without it")
+    return _judge_placing(machine, settings, "captured with free_page_reporting on: without it")
 
 
 def _judge_page_poison(machine: MachineFacts, settings: Settings) -> str | None:
@@ -136,7 +136,9 @@ def _judge_page_poison(machine: MachineFacts, settings: Settings) -> str | None:
     if then.reporting == machine.reports:
         return None
     if machine.reports:
-        return _judge_placing(machine, f"the guest fills the pages it frees, and {then.reason}:")
+        return _judge_placing(
+            machine, settings, f"the guest fills the pages it frees, and {then.reason}:"
+        )
     if captured is None:
         return "the trace does not say whether page_poison was on"
     return (
@@ -169,7 +171,7 @@ def _judge_inhibited(machine: MachineFacts, settings: Settings) -> str | None:
     if wanted is None:
         return None
     if wanted:
-        return _judge_fewer_discards(machine, machine.discarded + machine.inflated)
+        return _judge_fewer_discards(machine, settings, machine.discarded + machine.inflated)
     if machine.inhibitions == 0:
         return None
     return (
@@ -200,7 +202,7 @@ def _judge_poison_val(machine: MachineFacts, settings: Settings) -> str | None:
             f"in a guest that poisons, {then.reason}, and QEMU keeps poison_val 0; ask with "
             "device.page_poison=on"
         )
-    return _judge_fewer_discards(machine, machine.discarded)
+    return _judge_fewer_discards(machine, settings, machine.discarded)
 
 
 def _judge_init_on_free(machine: MachineFacts, settings: Settings) -> str | None:
@@ -225,26 +227,49 @@ def _judge_init_on_free(machine: MachineFacts, settings: Settings) -> str | None
             "captured in mid-life: which pages were reported since the boot that would have "
             "touched all of them is not in the trace; capture from the boot on"
         )
-    return _judge_placing(machine, "captured with init_on_free off: with it on")
+    return _judge_placing(machine, settings, "captured with init_on_free off: with it on")
 
 
-def _judge_fewer_discards(machine: MachineFacts, discards: int) -> str | None:
-    if discards == 0 or not machine.swaps:
+_UNKNOWN_LIMIT: Final = (
+    "pages were swapped, and how much memory there was does not show: set host.memory_bytes"
+)
+
+
+def _knows_limit(machine: MachineFacts, settings: Settings) -> bool:
+    """Tell whether it is known with how much memory the host must do, if that matters."""
+    knows = machine.shows_limit or settings.host.memory_bytes is not None
+    return knows or not machine.swaps
+
+
+def _judge_fewer_discards(machine: MachineFacts, settings: Settings, discards: int) -> str | None:
+    """Fewer discards leave less room: where pages were swapped the host would choose others."""
+    return None if discards == 0 or _knows_limit(machine, settings) else _UNKNOWN_LIMIT
+
+
+def _judge_host(machine: MachineFacts, settings: Settings) -> str | None:
+    """The model of the host swaps private pages of 4 KiB, and needs to know its memory."""
+    if not settings.changed:
         return None
-    return (
-        "pages were swapped: with fewer of them given back the host would have swapped others, "
-        "and there is no model of its choice yet"
-    )
+    if not settings.host.is_chosen and not machine.swaps:
+        return None
+    if machine.page_bytes > PAGE_BYTES or machine.shares_memory:
+        return "guest RAM is of huge pages or shared: the model of the host does not swap such"
+    is_unknown = not machine.shows_limit and settings.host.memory_bytes is None
+    if settings.host.is_chosen and is_unknown:
+        return (
+            "nothing went to swap, so how much memory there was is unknown: set host.memory_bytes"
+        )
+    return None
 
 
-def _judge_placing(machine: MachineFacts, change: str) -> str | None:
+def _judge_placing(machine: MachineFacts, settings: Settings, change: str) -> str | None:
     """Say why the guest's demand cannot be read from its capture and placed anew after a change.
 
     It is read from reports, and from the faults of what is taken after QEMU has discarded it.
     """
     obstacles = {
         "no report is in the trace": machine.ranges == 0,
-        "pages were swapped, and there is no model of the host's choice yet": machine.swaps,
+        _UNKNOWN_LIMIT: not _knows_limit(machine, settings),
         "discards were inhibited for a while": machine.inhibitions > 0,
         f"QEMU did not discard {machine.poisoned} poisoned ranges": machine.poisoned > 0,
         "pages were in the balloon": machine.inflated > 0,
@@ -289,7 +314,7 @@ def _scale_rule(scale: _Scale) -> Callable[[MachineFacts, Settings], str | None]
             return f"the trace does not say which {scale.name} the guest had"
         if (wanted > captured) != scale.larger_is_beyond:
             change = f"captured with {scale.name} {captured}: with a {scale.within} one"
-            return _judge_placing(machine, change)
+            return _judge_placing(machine, settings, change)
         return (
             f"captured with {scale.name} {captured}: what a {scale.beyond} one would report is not "
             "in the trace; capture with it"
@@ -305,5 +330,6 @@ _RULES: Final[Sequence[Callable[[MachineFacts, Settings], str | None]]] = (
     _judge_inhibited,
     _judge_poison_val,
     _judge_init_on_free,
+    _judge_host,
     *(_scale_rule(scale) for scale in _SCALES),
 )

@@ -73,7 +73,7 @@ def run_machine(
     constants = machine_constants(
         machine, settings, frees_empty_page_tables=trace.manifest.host.frees_empty_page_tables
     )
-    host = _initial_host(trace, vm, constants)
+    host = initial_host(trace, vm, constants)
     initial = host.totals.copy()
     device = new_device(machine.features or 0, machine.poison_val or 0)
     ledger = new_ledger(rows.size)
@@ -107,7 +107,7 @@ def pages_after(
     constants = machine_constants(
         machine, settings, frees_empty_page_tables=trace.manifest.host.frees_empty_page_tables
     )
-    host = _initial_host(trace, vm, constants)
+    host = initial_host(trace, vm, constants)
     device = new_device(machine.features or 0, machine.poison_val or 0)
     run_events(_machine_events(happened, rows), constants, device, host, new_ledger(rows.size))
     return constants.blocks, host.page_state
@@ -157,7 +157,8 @@ def _lay_out(machine: VirtualMachine) -> Blocks:
     )
 
 
-def _initial_host(trace: Trace, vm: int, constants: Constants) -> HostState:
+def initial_host(trace: Trace, vm: int, constants: Constants) -> HostState:
+    """Give what of the machine is in memory, in swap or nowhere when the trace begins."""
     blocks = constants.blocks
     page_count = int((blocks.first_page + blocks.page_count).max(initial=0))
     host = new_host(-(-page_count // _HUGE_PAGE_PAGES) * _HUGE_PAGE_PAGES, _HUGE_PAGE_PAGES)

@@ -50,8 +50,15 @@ _FIRST_USABLE_PAGE: Final = MIB // PAGE_BYTES
 """Below it firmware and graphics memory are in the way."""
 
 
-def place_trace(trace: Trace, facts: TraceFacts, settings: Settings) -> Columns | None:
+def place_trace(
+    trace: Trace, facts: TraceFacts, settings: Settings, *, follows_touches: bool = False
+) -> Columns | None:
     """Give the events of all machines under settings that a guest notices.
+
+    Parameters
+    ----------
+    follows_touches
+        Whether to write down what the guests access and free as well, for the model of the host.
 
     Returns
     -------
@@ -63,6 +70,8 @@ def place_trace(trace: Trace, facts: TraceFacts, settings: Settings) -> Columns 
             before=reporting_under(machine, Settings()),
             after=reporting_under(machine, settings),
             clears=clears_anew(machine, settings),
+            frees_zeroed=clears_anew(machine, settings) or machine.init_on_free is True,
+            follows_touches=follows_touches,
         )
         for machine in facts.machines
     ]
@@ -90,6 +99,9 @@ class _Change(NamedTuple):
     after: Reporting
     clears: bool
     """Whether it clears its memory at boot and on free, as it did not in the capture."""
+    frees_zeroed: bool
+    """Whether it clears what it frees."""
+    follows_touches: bool
 
     @property
     def is_noticed(self) -> bool:
@@ -112,11 +124,12 @@ def _place_machine(trace: Trace, vm: int, rows: npt.NDArray[np.intp], change: _C
     before, after = change.before, change.after
     own = {name: values[rows] for name, values in trace.columns("events").items()}
     first_ns = int(own["time_ns"][own["kind"] == Kind.REPORT][0])
-    is_moved = np.isin(own["kind"], (Kind.FAULT, Kind.REPORT, Kind.DISCARD))
+    is_moved = np.isin(own["kind"], (Kind.FAULT, Kind.REPORT, Kind.DISCARD, Kind.ACCESS))
     is_moved &= own["time_ns"] >= first_ns
     page_count = trace.manifest.virtual_machines[vm].ram_blocks[0].used_bytes // PAGE_BYTES
-    captured = _captured({name: values[is_moved] for name, values in own.items()}, page_count)
-    constants = _constants(page_count, after)
+    is_read = is_moved & (change.follows_touches | (own["kind"] != Kind.ACCESS))
+    captured = _captured(own, page_count, is_read)
+    constants = _constants(page_count, change)
     stays = np.zeros(page_count, np.bool_)
 
     def begin() -> GuestState:
@@ -144,6 +157,8 @@ def _place_machine(trace: Trace, vm: int, rows: npt.NDArray[np.intp], change: _C
         if room <= placed.kind.size:
             break
     placed = Placed._make(column[:room] for column in placed)
+    if change.frees_zeroed:
+        placed.writes[placed.kind == Kind.FREE] = True
     kept = {name: values[~is_moved] for name, values in own.items()}
     if change.clears:
         kept = _merged(vm, kept, _clear_at_boot(kept, first_ns, page_count))
@@ -153,15 +168,15 @@ def _place_machine(trace: Trace, vm: int, rows: npt.NDArray[np.intp], change: _C
     return _merged(vm, kept, placed)
 
 
-def _captured(events: Columns, page_count: int) -> Captured:
-    """Say which pages each fault or report is about; discards are the host's affair.
+def _captured(events: Columns, page_count: int, is_wanted: npt.NDArray[np.bool_]) -> Captured:
+    """Say which pages each fault, access or report is about; discards are the host's affair.
 
     A report may name what is not there: the device skips it, and so does this.
     """
-    is_wanted = (events["kind"] != Kind.DISCARD) & (events["ram_block"] != NO_BLOCK)
-    kind, first_bytes, length_bytes, time_ns, element = (
+    is_wanted = is_wanted & (events["kind"] != Kind.DISCARD) & (events["ram_block"] != NO_BLOCK)
+    kind, first_bytes, length_bytes, time_ns, element, status = (
         events[name][is_wanted].astype(np.int64)
-        for name in ("kind", "offset_bytes", "length_bytes", "time_ns", "element")
+        for name in ("kind", "offset_bytes", "length_bytes", "time_ns", "element", "status")
     )
     pages = np.maximum(length_bytes // PAGE_BYTES, 1)
     first = first_bytes // PAGE_BYTES
@@ -169,18 +184,19 @@ def _captured(events: Columns, page_count: int) -> Captured:
     first = np.where(kind == Kind.FAULT, first // pages * pages, first)
     is_there = (kind == Kind.FAULT) | (pages <= page_count - first)
     pages = np.minimum(pages, page_count - first)
-    columns = (time_ns, kind.astype(np.int8), first, pages, element)
+    writes = status & FaultFlag.WRITE != 0
+    columns = (time_ns, kind.astype(np.int8), first, pages, element, writes)
     return Captured._make(column[is_there] for column in columns)
 
 
-def _constants(page_count: int, reporting: Reporting) -> GuestConstants:
+def _constants(page_count: int, change: _Change) -> GuestConstants:
     firsts = [first // PAGE_BYTES for first in _ZONE_BYTES]
     zone_first = np.array([first for first in firsts if first < page_count], np.int64)
     zone_stop = np.append(zone_first[1:], page_count)
     # Each zone has a part of the whole by its size (Linux 6.1 mm/page_alloc.c,
     # __setup_per_zone_wmarks).
     watermark = low_watermark_pages(page_count) * (zone_stop - zone_first) // page_count
-    return GuestConstants(zone_first, zone_stop, watermark, *reporting)
+    return GuestConstants(zone_first, zone_stop, watermark, *change.after, change.follows_touches)
 
 
 def _free_first_reported(
@@ -246,7 +262,7 @@ def _demand(
     seen = np.zeros((2, LARGEST_ORDER + 1), np.int64)
     date_reports(captured, before.delay_ns, before.capacity, seen, free_ns)
     room = int(captured.page_count.sum())
-    demand = Demand(np.zeros(room, np.int64), np.zeros(room, np.bool_), np.zeros(room, np.int64))
+    demand = Demand(np.zeros(room, np.int64), np.zeros(room, np.int8), np.zeros(room, np.int64))
     rows = read_demand(captured, free_ns, is_free, np.zeros(is_free.size, np.int64), demand)
     row = np.flatnonzero(~stays[demand.page[:rows]])
     by_time = row[np.argsort(demand.time_ns[row], kind="stable")]
@@ -256,7 +272,7 @@ def _demand(
 def _staying(
     captured: Captured, stays: npt.NDArray[np.bool_], after: Reporting, first_element: int
 ) -> Placed:
-    """Give the faults and reports of pages that keep their addresses.
+    """Give the faults, accesses and reports of pages that keep their addresses.
 
     A report stays if its block is large enough for the order, and as far as its pages do.
 
@@ -265,20 +281,24 @@ def _staying(
     first_element
         Elements are numbered anew from here on.
     """
-    pieces = np.maximum(captured.page_count >> HUGE_PAGE_ORDER, 1)
+    # A pageblock is the largest piece that stays as a whole; accesses are cut at no border of one.
+    whole = np.minimum(captured.page_count, 1 << HUGE_PAGE_ORDER)
+    piece_pages = np.where(captured.kind == Kind.ACCESS, 1, whole)
+    pieces = captured.page_count // piece_pages
     event = np.repeat(np.arange(pieces.size), pieces)
     piece = np.arange(event.size) - (np.cumsum(pieces) - pieces)[event]
-    page = captured.page[event] + (piece << HUGE_PAGE_ORDER)
-    is_fault = captured.kind[event] == Kind.FAULT
+    page = captured.page[event] + piece * piece_pages[event]
+    is_report = captured.kind[event] == Kind.REPORT
     is_reported = after.order != NO_REPORTING and captured.page_count[event] >> after.order > 0
-    row = np.flatnonzero(stays[page] & (is_fault | is_reported))
+    row = np.flatnonzero(stays[page] & (~is_report | is_reported))
     element = captured.element[event]
     return Placed(
         time_ns=captured.time_ns[event][row],
         kind=captured.kind[event][row],
         page=page[row],
-        page_count=np.minimum(captured.page_count[event], 1 << HUGE_PAGE_ORDER)[row],
-        element=np.where(is_fault, element, element + first_element)[row],
+        page_count=piece_pages[event][row],
+        element=np.where(is_report, element + first_element, element)[row],
+        writes=captured.writes[event][row],
     )
 
 
@@ -291,9 +311,7 @@ def _clear_at_boot(boot: Columns, stop_ns: int, page_count: int) -> Placed:
 
     Source: Linux 6.1 mm/page_alloc.c, memblock_free_pages() and free_pages_prepare().
     """
-    faults = _captured(
-        {name: values[boot["kind"] == Kind.FAULT] for name, values in boot.items()}, page_count
-    )
+    faults = _captured(boot, page_count, boot["kind"] == Kind.FAULT)
     is_touched = np.zeros(page_count, np.bool_)
     is_touched[:_FIRST_USABLE_PAGE] = True
     for first, pages in zip(faults.page, faults.page_count, strict=True):
@@ -307,6 +325,7 @@ def _clear_at_boot(boot: Columns, stop_ns: int, page_count: int) -> Placed:
         page=page,
         page_count=np.ones(page.size, np.int64),
         element=np.full(page.size, NO_ELEMENT, np.int64),
+        writes=np.ones(page.size, np.bool_),
     )
 
 
@@ -322,7 +341,7 @@ def _merged(vm: int, kept: Columns, placed: Placed) -> Columns:
         "ram_block": np.zeros(size, np.int64),
         "offset_bytes": placed.page * PAGE_BYTES,
         "length_bytes": np.where(is_fault, UNKNOWN, placed.page_count * PAGE_BYTES),
-        "status": np.where(is_fault, int(FaultFlag.WRITE), 0),
+        "status": np.where(placed.writes, int(FaultFlag.WRITE), 0),
         "element": placed.element,
         "duration_ns": np.zeros(size, np.int64),
     }

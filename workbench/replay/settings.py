@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
 
 from workbench.errors import InputError, UsageError
-from workbench.units import NANOSECONDS
+from workbench.units import GIB, HUGE_PAGE_BYTES, KIB, MIB, NANOSECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,6 +30,10 @@ _SWITCH_WORDS: Final = {"on": True, "true": True, "off": False, "false": False}
 _TIME_UNITS_NS: Final = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": NANOSECONDS}
 
 _TIME = re.compile(r"([0-9]+)\s*(ns|us|ms|s)")
+
+_SIZE_UNITS: Final = {"k": KIB, "m": MIB, "g": GIB}
+
+_SIZE = re.compile(r"([0-9]+)\s*([kmg])(?:i?b)?")
 
 _LONGEST_SHOWN: Final = 60
 """Characters of a wrong value in a message, to leave room for the rest of the line."""
@@ -112,21 +116,90 @@ _GUEST_LIMITS: Final[dict[str, tuple[int, int]]] = {
 }
 
 
+class Host(_Choices):
+    """The host's memory and swap.  With any of these, the model of the host decides what swaps."""
+
+    memory_bytes: int | None = None
+    """Memory there is for the RAM of all guests together."""
+    limit: str | None = None
+    """What limits it: a cgroup, or the host itself, which keeps some memory free."""
+    reclaim: str | None = None
+    """How the host chooses what goes to swap: Linux's two lists, or what is least recent."""
+    swap: str | None = None
+    """What it swaps to: zram, which answers at once, or a block device."""
+    swap_bytes: int | None = None
+    """Room in swap."""
+    page_cluster: int | None = None
+    """log2 of the most pages that are read ahead (Linux vm.page-cluster); zram reads none ahead."""
+    content: str | None = None
+    """What the guests write: zeros, or something else."""
+
+    @property
+    def is_chosen(self) -> bool:
+        """Whether anything is asked of the host."""
+        return any(value is not None for value in self.model_dump().values())
+
+    @field_validator("memory_bytes", "swap_bytes", "page_cluster", mode="before")
+    @classmethod
+    def _read_number(cls, value: object, info: ValidationInfo) -> int | None:
+        name = str(info.field_name)
+        number = _number(value, sizes=name.endswith("_bytes"))
+        first, last = _HOST_LIMITS[name]
+        if value is None:
+            return None
+        if number is None or not first <= number <= last:
+            raise UsageError(
+                f"host.{name} is {_shown(value)}, expected a whole number from {first} to {last}"
+            )
+        return number
+
+    @field_validator("limit", "reclaim", "swap", "content", mode="before")
+    @classmethod
+    def _read_word(cls, value: object, info: ValidationInfo) -> str | None:
+        words = _HOST_WORDS[str(info.field_name)]
+        if value is not None and value not in words:
+            raise UsageError(
+                f"host.{info.field_name} is {_shown(value)}, expected {' or '.join(words)}"
+            )
+        return None if value is None else str(value)
+
+
+_HOST_LIMITS: Final[dict[str, tuple[int, int]]] = {
+    "memory_bytes": (HUGE_PAGE_BYTES, 2**60),
+    "swap_bytes": (0, 2**60),
+    "page_cluster": (0, 10),
+}
+"""Linux takes any page_cluster and uses 31 at most; more than 2**10 pages is a huge page and more,
+which no window spans."""
+
+_HOST_WORDS: Final[dict[str, tuple[str, ...]]] = {
+    "limit": ("cgroup", "host"),
+    "reclaim": ("two-list", "least-recent"),
+    "swap": ("zram", "block"),
+    "content": ("zero", "other"),
+}
+
+
 class Settings(_Choices):
     """Everything a replay may change."""
 
     device: Device = Device()
     guest: Guest = Guest()
+    host: Host = Host()
 
     @property
-    def changed(self) -> dict[str, bool | int]:
+    def changed(self) -> dict[str, bool | int | str]:
         """The settings that are not left as captured, by their dotted names."""
         return {
             f"{table}.{name}": value
-            for table, choices in (("device", self.device), ("guest", self.guest))
+            for table, choices in self._tables
             for name, value in choices.model_dump().items()
             if value is not None
         }
+
+    @property
+    def _tables(self) -> tuple[tuple[str, _Choices], ...]:
+        return (("device", self.device), ("guest", self.guest), ("host", self.host))
 
     @property
     def label(self) -> str:
@@ -145,7 +218,7 @@ def read_settings(assignments: Iterable[str] = (), config: Path | None = None) -
     assignments
         Such as ``device.page_poison=off`` or ``guest.poison_val=0xaaaaaaaa``.
     config
-        A TOML file with the tables ``[device]`` and ``[guest]``.
+        A TOML file with the tables ``[device]``, ``[guest]`` and ``[host]``.
 
     Raises
     ------
@@ -169,7 +242,9 @@ def read_settings(assignments: Iterable[str] = (), config: Path | None = None) -
         if table not in Settings.model_fields:
             raise UsageError(_unknown("table of settings", table, Settings.model_fields))
     return Settings(
-        device=Device(**tables.get("device", {})), guest=Guest(**tables.get("guest", {}))
+        device=Device(**tables.get("device", {})),
+        guest=Guest(**tables.get("guest", {})),
+        host=Host(**tables.get("host", {})),
     )
 
 
@@ -183,7 +258,7 @@ def _read_toml(path: Path) -> dict[str, dict[str, Any]]:
     for name, table in document.items():
         if not isinstance(table, dict):
             raise UsageError(
-                f"{path}: {name!r} stands outside a table, expected [device] or [guest]"
+                f"{path}: {name!r} stands outside a table, expected [device], [guest] or [host]"
             )
     return document
 
@@ -197,17 +272,19 @@ def _switch(name: str, value: object) -> bool | None:
     return switch
 
 
-def _number(value: object, *, times: bool) -> int | None:
-    """Read a whole number: decimal, 0x hexadecimal, or a time with its unit."""
+def _number(value: object, *, times: bool = False, sizes: bool = False) -> int | None:
+    """Read a whole number: decimal, 0x hexadecimal, or a time or a size with its unit."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if not isinstance(value, str):
         return None
     text = value.strip().lower()
-    time = _TIME.fullmatch(text)
+    time, size = _TIME.fullmatch(text), _SIZE.fullmatch(text)
     try:
         if times and time:
             return int(time[1]) * _TIME_UNITS_NS[time[2]]
+        if sizes and size:
+            return int(size[1]) * _SIZE_UNITS[size[2]]
         return int(text, 0)
     except ValueError:  # Also for more digits than Python reads.
         return None
@@ -227,7 +304,9 @@ def _unknown(what: str, name: str, known: Mapping[str, object]) -> str:
     return f"there is no {what} {name!r}; did you mean {close[0]!r}?  Known: {', '.join(known)}"
 
 
-def _say(name: str, value: int) -> str:
+def _say(name: str, value: int | str) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
+    if isinstance(value, str):
+        return value
     return f"0x{value:x}" if name == "guest.poison_val" else str(value)

@@ -12,6 +12,8 @@ from workbench.model.guest.demand import order_of
 
 PAGES = 128
 
+GIVE, TAKE, WRITE = 0, 1, 3
+
 
 @st.composite
 def captures(draw):
@@ -20,7 +22,9 @@ def captures(draw):
     gaps = st.sampled_from([0, 0, 0, 1, delay // 2, delay // 2 + 1, delay, delay + delay // 2])
     time = 0
     events = []
-    for kind in draw(st.lists(st.sampled_from(["report", "report", "fault"]), max_size=40)):
+    for kind in draw(
+        st.lists(st.sampled_from(["report", "report", "fault", "read", "written"]), max_size=40)
+    ):
         time += draw(gaps)
         pages = draw(st.sampled_from([1, 1, 2, 2, 3, 16]))
         events.append((time, kind, draw(st.integers(0, PAGES - pages)), pages))
@@ -59,10 +63,10 @@ def test_a_page_is_taken_and_given_back_by_turns(captured):
 
     is_free = set(free)
     last = {}
-    for time, takes, page in rows:
-        assert (page in is_free) == takes
-        is_free ^= {page}
-        if not takes:
+    for time, action, page in rows:
+        assert (page in is_free) == (action == TAKE)
+        is_free ^= {page} if action in (TAKE, GIVE) else set()
+        if action == GIVE:
             assert time >= last.get(page, 0)
         last[page] = time
     assert is_free == free_after
@@ -129,22 +133,22 @@ def test_faults_are_not_dated():
 def test_a_page_in_use_since_before_the_capture_is_given_back_by_its_report():
     rows, free = read([(500, "report", 4, 2)], {0: 400}, set(), 8)
 
-    assert rows == [(400, False, 4), (400, False, 5)]
+    assert rows == [(400, GIVE, 4), (400, GIVE, 5)]
     assert free == {4, 5}
 
 
-def test_a_report_of_what_is_free_already_and_a_fault_in_use_change_nothing():
+def test_a_report_of_what_is_free_changes_nothing_and_a_fault_in_use_is_a_touch():
     events = [(500, "report", 4, 2), (510, "fault", 0, 2)]
     rows, free = read(events, {0: 400}, {4, 5}, 8)
 
-    assert rows == []
+    assert rows == [(510, WRITE, 0), (510, WRITE, 1)]
     assert free == {4, 5}
 
 
 def test_a_fault_takes_only_those_of_its_pages_that_were_free():
     rows, free = read([(510, "fault", 4, 4)], {}, {5, 7}, 8)
 
-    assert rows == [(510, True, 5), (510, True, 7)]
+    assert rows == [(510, WRITE, 4), (510, TAKE, 5), (510, WRITE, 6), (510, TAKE, 7)]
     assert free == set()
 
 
@@ -153,4 +157,4 @@ def test_a_page_is_not_given_back_before_it_was_taken():
     events = [(450, "fault", 4, 1), (500, "report", 4, 2)]
     rows, _ = read(events, {1: 400}, {4}, 8)
 
-    assert rows == [(450, True, 4), (450, False, 4), (400, False, 5)]
+    assert rows == [(450, TAKE, 4), (450, GIVE, 4), (400, GIVE, 5)]

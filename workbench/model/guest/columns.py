@@ -32,6 +32,8 @@ class GuestConstants(NamedTuple):
     """The smallest block that is reported, or NO_REPORTING."""
     reporting_delay_ns: int
     reporting_capacity: int
+    follows_touches: bool
+    """Whether to write down what the guest touches and frees besides its faults."""
 
 
 class GuestState(NamedTuple):
@@ -85,13 +87,24 @@ class Captured(NamedTuple):
     page_count: Int64Array
     """Of a fault: the pages that the host backed for it."""
     element: Int64Array
+    writes: BoolArray
+    """Of a fault or an access: whether the guest wrote."""
+
+
+GIVE: Final = 0
+"""`action` of a row: the guest gives the page back."""
+TAKE: Final = 1
+READ: Final = 2
+"""It reads a page that it has."""
+WRITE: Final = 3
 
 
 class Demand(NamedTuple):
     """What the guest takes and gives back, in the order of time.  Columns of shape (row,)."""
 
     time_ns: Int64Array
-    is_take: BoolArray
+    action: Int8Array
+    """GIVE, TAKE, READ or WRITE."""
     page: Int64Array
     """A page of the capture.  What is given back without having been taken was in use before."""
 
@@ -104,3 +117,5 @@ class Placed(NamedTuple):
     page: Int64Array
     page_count: Int64Array
     element: Int64Array
+    writes: BoolArray
+    """Of a fault or an access: whether the guest writes."""

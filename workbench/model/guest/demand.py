@@ -7,16 +7,20 @@ it shows in neither, and need not: under every setting it comes from the head of
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from workbench.model.compiled import kernel
+from workbench.model.guest.columns import GIVE, READ, TAKE, WRITE
 from workbench.model.guest.events import REPORT
 from workbench.model.guest.reporting import full_reports
+from workbench.schema import Kind
 from workbench.units import LARGEST_ORDER
 
 if TYPE_CHECKING:
     from workbench.model.columns import BoolArray, Int64Array
     from workbench.model.guest.columns import Captured, Demand
+
+FAULT: Final = int(Kind.FAULT)
 
 
 @kernel
@@ -72,12 +76,15 @@ def read_demand(
     taken_ns: Int64Array,
     demand: Demand,
 ) -> int:
-    """Write down what changes hands, page by page.
+    """Write down what changes hands, page by page, and what else is touched.
+
+    Who takes a reported page faults.  An access to a free one was made before it was given back:
+    accesses are sampled, and date from some time before.
 
     Parameters
     ----------
     captured
-        Faults and reported ranges of one machine, in order.
+        Faults, accesses and reported ranges of one machine, in order.
     free_ns
         As `date_reports` gives it.
     is_free
@@ -96,15 +103,18 @@ def read_demand(
         gives = captured.kind[event] == REPORT
         first = captured.page[event]
         for page in range(first, first + captured.page_count[event]):
-            if is_free[page] == gives:
+            if is_free[page] and captured.kind[event] != FAULT:
                 continue
-            is_free[page] = gives
+            demand.page[row] = page
             if gives:
+                demand.action[row] = GIVE
                 demand.time_ns[row] = max(taken_ns[page], free_ns[event])
             else:
-                taken_ns[page] = captured.time_ns[event]
+                demand.action[row] = WRITE if captured.writes[event] else READ
                 demand.time_ns[row] = captured.time_ns[event]
-            demand.is_take[row] = not gives
-            demand.page[row] = page
+                taken_ns[page] = captured.time_ns[event]
+                if is_free[page]:
+                    demand.action[row] = TAKE
+            is_free[page] = gives
             row += 1
     return row

@@ -25,6 +25,7 @@ def new_placed(row_count: int) -> Placed:
         page=np.zeros(row_count, np.int64),
         page_count=np.zeros(row_count, np.int64),
         element=np.zeros(row_count, np.int64),
+        writes=np.zeros(row_count, np.bool_),
     )
 
 
@@ -39,3 +40,18 @@ def write_event(kind: int, page: int, page_count: int, guest: GuestState, placed
         placed.page[row] = page
         placed.page_count[row] = page_count
         placed.element[row] = guest.worker[ELEMENT] if kind == REPORT else NO_ELEMENT
+
+
+@kernel
+def write_touch(
+    kind: int,
+    page: int,
+    writes: int,
+    guest: GuestState,
+    placed: Placed,
+) -> None:
+    """Write down that the guest faults on a page, accesses or frees it; 1 if it writes."""
+    row = guest.worker[ROW]
+    write_event(kind, page, 1, guest, placed)
+    if row < placed.kind.size:
+        placed.writes[row] = writes

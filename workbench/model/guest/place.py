@@ -8,9 +8,18 @@ import numpy as np
 
 from workbench.model.compiled import kernel
 from workbench.model.guest.buddy import give_page, put_back, take_page
-from workbench.model.guest.columns import NEXT_PASS_NS, NO_PAGE, NOT_FREE, NOW_NS, ROW
+from workbench.model.guest.columns import (
+    GIVE,
+    NEXT_PASS_NS,
+    NO_PAGE,
+    NOT_FREE,
+    NOW_NS,
+    READ,
+    ROW,
+    TAKE,
+)
 from workbench.model.guest.demand import order_of
-from workbench.model.guest.events import write_event
+from workbench.model.guest.events import write_touch
 from workbench.model.guest.passes import report_pass
 from workbench.schema import Kind
 
@@ -19,6 +28,8 @@ if TYPE_CHECKING:
     from workbench.model.guest.columns import Demand, GuestConstants, GuestState, Placed
 
 FAULT: Final = int(Kind.FAULT)
+ACCESS: Final = int(Kind.ACCESS)
+FREE: Final = int(Kind.FREE)
 
 
 def free_pages(guest: GuestState) -> BoolArray:
@@ -58,14 +69,30 @@ def free_blocks(
 
 
 @kernel
-def touch_page(page: int, guest: GuestState, placed: Placed) -> None:
-    """Write down the fault of a page that was not touched since it was reported.
+def touch_page(
+    page: int,
+    writes: int,
+    constants: GuestConstants,
+    guest: GuestState,
+    placed: Placed,
+) -> None:
+    """Write down the fault of a page that was not touched since it was reported, or its access.
 
     Whether it really faults is the host's matter: a huge page may back it already.
     """
     if not guest.is_touched[page]:
         guest.is_touched[page] = True
-        write_event(FAULT, page, 1, guest, placed)
+        write_touch(FAULT, page, writes, guest, placed)
+    elif constants.follows_touches:
+        write_touch(ACCESS, page, writes, guest, placed)
+
+
+@kernel
+def free_page(page: int, constants: GuestConstants, guest: GuestState, placed: Placed) -> None:
+    """Let the guest give a page back."""
+    give_page(page, constants, guest)
+    if constants.follows_touches:
+        write_touch(FREE, page, 0, guest, placed)
 
 
 @kernel
@@ -92,15 +119,16 @@ def place_demand(
     for index in range(demand.time_ns.size):
         run_passes(demand.time_ns[index], constants, guest, placed)
         captured_page = demand.page[index]
-        if demand.is_take[index]:
-            page = take_page(constants, guest)
-            if page != NO_PAGE:
-                touch_page(page, guest, placed)
-            guest.place[captured_page] = page
-        else:
-            page = guest.place[captured_page]
-            if page != NO_PAGE:
-                give_page(page, constants, guest)
+        action = demand.action[index]
+        if action == TAKE:
+            guest.place[captured_page] = take_page(constants, guest)
+        page = guest.place[captured_page]
+        if page == NO_PAGE:
+            continue
+        if action == GIVE:
+            free_page(page, constants, guest, placed)
             guest.place[captured_page] = NO_PAGE
+        else:
+            touch_page(page, int(action != READ), constants, guest, placed)
     run_passes(stop_ns, constants, guest, placed)
     return int(guest.worker[ROW])

@@ -1,0 +1,39 @@
+"""The host's memory: what stays, what goes to swap, and what comes back."""
+
+from workbench.model.reclaim.columns import (
+    ACTIVE,
+    INACTIVE,
+    LEAST_RECENT,
+    READ_AHEAD_PAGES,
+    SLOTS_USED,
+    TWO_LISTS,
+    UNMET_PAGES,
+    Memory,
+    Moves,
+    ReclaimConstants,
+    ReclaimState,
+    Requests,
+)
+from workbench.model.reclaim.lists import new_moves, new_reclaim
+from workbench.model.reclaim.run import begin_lists, run_requests
+from workbench.model.reclaim.touch import held_pages
+
+__all__ = [
+    "ACTIVE",
+    "INACTIVE",
+    "LEAST_RECENT",
+    "READ_AHEAD_PAGES",
+    "SLOTS_USED",
+    "TWO_LISTS",
+    "UNMET_PAGES",
+    "Memory",
+    "Moves",
+    "ReclaimConstants",
+    "ReclaimState",
+    "Requests",
+    "begin_lists",
+    "held_pages",
+    "new_moves",
+    "new_reclaim",
+    "run_requests",
+]

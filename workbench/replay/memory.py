@@ -1,0 +1,268 @@
+"""The events of a trace as its host would have served them with other memory, or to other guests.
+
+What the guests touch, free and give back is taken from the events; what goes to swap and comes
+back, and what of a fault costs memory, is decided by the model of the host
+(`workbench.model.reclaim`), for all machines of the trace together.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from workbench.model import Blocks, Constants, HostState, Outcome
+from workbench.model.reclaim import (
+    UNMET_PAGES,
+    Memory,
+    Moves,
+    ReclaimConstants,
+    Requests,
+    begin_lists,
+    new_moves,
+    new_reclaim,
+    run_requests,
+)
+from workbench.replay.decisions import happened
+from workbench.replay.limits import limits_under, reclaim_constants, seen_limits
+from workbench.replay.machine import initial_host, machine_constants
+from workbench.replay.settings import Settings
+from workbench.replay.trace_run import run_trace
+from workbench.schema import NO_ELEMENT, UNKNOWN, FaultFlag, Kind
+from workbench.units import PAGE_BYTES, format_bytes, format_ns
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from workbench.replay.decisions import Happened
+    from workbench.replay.ledger import Ledger
+    from workbench.replay.limits import Limits
+    from workbench.replay.trace_run import TraceRun
+    from workbench.trace import Trace, VirtualMachine
+    from workbench.trace.reader import Columns
+
+_TOUCHES: Final = (Kind.FAULT, Kind.ACCESS, Kind.FREE)
+_DECIDED: Final = (Kind.FAULT, Kind.SWAP_OUT, Kind.READ_AHEAD)
+"""Kinds whose events the model of the host writes anew."""
+
+
+def serve_trace(
+    trace: Trace, columns: Columns, ledger: Ledger, settings: Settings, seen: Limits | None
+) -> tuple[Columns, int]:
+    """Let the model of the host decide what goes to swap and comes back.
+
+    Parameters
+    ----------
+    columns
+        The events, in order; captured faults count as touches, captured swap-outs not at all.
+    ledger
+        What became of them without that model, for what the device decided.
+    seen
+        Memory the guests' RAM had in the capture.
+
+    Returns
+    -------
+    The columns of the table of events, with faults and swap-outs as the host decides them; and the
+    bytes given beyond the memory there is, because nothing could be reclaimed.
+    """
+    space = _space(trace, settings)
+    limits = limits_under(settings.host, seen)
+    rules = reclaim_constants(trace, settings.host, limits)
+    rows, requests = _requests(columns, ledger, space, limits)
+    room = 2 * int(requests.page_count.sum()) + 1000
+    while True:
+        memory = _memory(trace, space, rules, room)
+        begin_lists(memory)
+        count = run_requests(requests, memory)
+        if count <= room:
+            break
+        room = count
+    moves = Moves._make(column[:count] for column in memory.moves)
+    served = _written(columns, rows, moves, space)
+    return served, int(memory.reclaim.counts[UNMET_PAGES]) * PAGE_BYTES
+
+
+class _Space(NamedTuple):
+    """The RAM blocks of all machines in one page space."""
+
+    constants: Constants
+    first_block: npt.NDArray[np.int64]
+    """Where the blocks of each machine begin.  Shape (vm,)."""
+    block_vm: npt.NDArray[np.int64]
+    """The machine of each block.  Shape (block,)."""
+
+
+def _space(trace: Trace, settings: Settings) -> _Space:
+    blocks: list[Blocks] = []
+    first_blocks = []
+    next_page = 0
+    machines = trace.manifest.virtual_machines
+    for machine in machines:
+        constants = _constants(trace, machine, settings)
+        own = constants.blocks
+        first_blocks.append(sum(part.first_page.size for part in blocks))
+        blocks.append(own._replace(first_page=own.first_page + next_page))
+        stop = int((own.first_page + own.page_count).max(initial=0))
+        next_page += -(-stop // constants.huge_page_pages) * constants.huge_page_pages
+    merged = Blocks._make(np.concatenate(columns) for columns in zip(*blocks, strict=True))
+    counts = [part.first_page.size for part in blocks]
+    return _Space(
+        constants=constants._replace(blocks=merged),
+        first_block=np.array(first_blocks, np.int64),
+        block_vm=np.repeat(np.arange(len(machines)), counts).astype(np.int64),
+    )
+
+
+def _constants(trace: Trace, machine: VirtualMachine, settings: Settings) -> Constants:
+    return machine_constants(
+        machine, settings, frees_empty_page_tables=trace.manifest.host.frees_empty_page_tables
+    )
+
+
+def _memory(trace: Trace, space: _Space, rules: ReclaimConstants, room: int) -> Memory:
+    hosts = [
+        initial_host(trace, vm, _constants(trace, machine, Settings()))
+        for vm, machine in enumerate(trace.manifest.virtual_machines)
+    ]
+    columns = [np.concatenate(parts) for parts in zip(*hosts, strict=True)]
+    host = HostState._make(columns)._replace(totals=np.sum([h.totals for h in hosts], axis=0))
+    return Memory(
+        constants=space.constants,
+        rules=rules,
+        host=host,
+        reclaim=new_reclaim(host.page_state.size, host.mapping.size, space.block_vm.size),
+        moves=new_moves(room),
+    )
+
+
+def _requests(
+    columns: Columns, ledger: Ledger, space: _Space, limits: Limits
+) -> tuple[npt.NDArray[np.intp], Requests]:
+    """Say what the guests do to pages: touches, frees and what the device lets them give back.
+
+    Returns
+    -------
+    The rows of the events, and the requests.
+    """
+    kind = columns["kind"]
+    gives_back = np.isin(kind, (Kind.REPORT, Kind.DISCARD)) & (ledger.outcome == Outcome.DISCARDED)
+    rows = np.flatnonzero(np.isin(kind, _TOUCHES) | gives_back)
+    kind, vm, ram_block, offset_bytes, length_bytes, status = (
+        columns[name][rows].astype(np.int64)
+        for name in ("kind", "vm", "ram_block", "offset_bytes", "length_bytes", "status")
+    )
+    block = space.first_block[vm] + ram_block
+    is_fault = kind == Kind.FAULT
+    first = np.where(is_fault, offset_bytes // PAGE_BYTES, -(-offset_bytes // PAGE_BYTES))
+    stop = np.where(is_fault, first + 1, (offset_bytes + length_bytes) // PAGE_BYTES)
+    from_swap = is_fault & (status & FaultFlag.SWAP_IN != 0)
+    # What came from swap came alone; that a write took nothing is no evidence of another host.
+    allocated_bytes = np.where(length_bytes == 0, UNKNOWN, length_bytes)
+    allocated_bytes = np.where(from_swap, PAGE_BYTES, allocated_bytes)
+    requests = Requests(
+        kind=np.where(gives_back[rows], int(Kind.DISCARD), kind).astype(np.int8),
+        page=space.constants.blocks.first_page[block] + first,
+        page_count=np.maximum(stop - first, 0),
+        status=np.where(from_swap, status & FaultFlag.WRITE, status),
+        allocated_bytes=np.where(is_fault, allocated_bytes, UNKNOWN),
+        block=block,
+        limit_pages=limits.at(columns["time_ns"][rows].astype(np.int64)),
+    )
+    return rows, requests
+
+
+def _written(columns: Columns, rows: npt.NDArray[np.intp], moves: Moves, space: _Space) -> Columns:
+    """Put the moves in the place of the events that they stand for."""
+    kept = np.flatnonzero(~np.isin(columns["kind"], _DECIDED))
+    at = rows[moves.request]
+    firsts = space.constants.blocks.first_page
+    block = np.searchsorted(firsts, moves.page, side="right") - 1
+    vm = space.block_vm[block]
+    new: Columns = {
+        "time_ns": columns["time_ns"][at],
+        "sequence": np.zeros(at.size, np.int64),
+        "vm": vm,
+        "kind": moves.kind.astype(np.int64),
+        "ram_block": block - space.first_block[vm],
+        "offset_bytes": (moves.page - firsts[block]) * PAGE_BYTES,
+        "length_bytes": moves.page_count * PAGE_BYTES,
+        "status": moves.status,
+        "element": np.full(at.size, NO_ELEMENT, np.int64),
+        "duration_ns": np.zeros(at.size, np.int64),
+    }
+    # What a request makes the host do comes before the request's own event, such as a report.
+    order = np.argsort(np.concatenate((2 * at, 2 * kept + 1)), kind="stable")
+    served = {
+        name: np.concatenate((new[name], values[kept]))[order].astype(values.dtype)
+        for name, values in columns.items()
+    }
+    served["sequence"] = np.arange(order.size, dtype=served["sequence"].dtype)
+    return served
+
+
+def is_otherwise(run: TraceRun, captured: TraceRun) -> bool:
+    """Tell whether a run has other events than the capture, or discards other ranges."""
+    if run.ledger.kind.size != captured.ledger.kind.size:
+        return True
+    gives_back = np.isin(captured.ledger.kind, (Kind.REPORT, Kind.DISCARD))
+    return bool((run.ledger.outcome != captured.ledger.outcome)[gives_back].any())
+
+
+def serve_run(
+    trace: Trace,
+    replayed: Happened,
+    run: TraceRun,
+    settings: Settings,
+    seen: Limits | None,
+) -> tuple[Happened, TraceRun, list[str]]:
+    """Replay once more, with what the model of the host decides about swap.
+
+    Returns
+    -------
+    The events, the run, and what the answer leaves open.
+    """
+    columns, unmet_bytes = serve_trace(trace, replayed.columns, run.ledger, settings, seen)
+    served = happened(columns)
+    access_ns = trace.manifest.access_interval_ns
+    reclaim = settings.host.reclaim or "two-list"
+    most_bytes = int(limits_under(settings.host, seen).pages.max()) * PAGE_BYTES
+    memory = format_bytes(most_bytes)
+    notes = [
+        f"swap is decided by a model of the host ({reclaim}, {memory} for the RAM of all guests)",
+        "recency: by last fault, accesses were not recorded"
+        if access_ns is None
+        else f"recency: accesses recorded every {format_ns(access_ns)}",
+    ]
+    if unmet_bytes:
+        notes.append(
+            f"{format_bytes(unmet_bytes)} were given beyond that, because nothing could be "
+            "reclaimed: Linux would kill a process"
+        )
+    return served, run_trace(trace, served, settings), notes
+
+
+def host_error(trace: Trace, as_captured: Happened, captured: TraceRun) -> dict[str, Any] | None:
+    """Compare the model of the host with the captured host, on what was captured.
+
+    Returns
+    -------
+    ``swap_out_pages`` and ``swap_in_pages``, each with ``captured`` and ``model``; None where
+    nothing was swapped.
+    """
+    seen = seen_limits(captured)
+    if seen is None:
+        return None
+    settings = Settings()
+    columns, _ = serve_trace(trace, as_captured.columns, captured.ledger, settings, seen)
+    modelled = run_trace(trace, happened(columns), settings)
+    return {
+        f"{name}_pages": {
+            "captured": _moved_pages(captured.ledger, outcome),
+            "model": _moved_pages(modelled.ledger, outcome),
+        }
+        for name, outcome in (("swap_out", Outcome.SWAPPED_OUT), ("swap_in", Outcome.SWAPPED_IN))
+    }
+
+
+def _moved_pages(ledger: Ledger, outcome: Outcome) -> int:
+    return int(np.abs(ledger.resident_delta_pages[ledger.outcome == outcome]).sum())
