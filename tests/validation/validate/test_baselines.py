@@ -15,7 +15,7 @@ from tests.synthetic import (
     given_back,
     inflate,
     report,
-    swap_out,
+    swap_in,
     trace,
 )
 from workbench.replay import replay
@@ -54,9 +54,9 @@ def test_without_reporting_there_is_nothing_to_cut():
     assert final_mib(LIFE, None) == {IGNORING_DISCARDS: 6, HIGH_WATER: 4}
 
 
-def test_discards_cannot_be_ignored_where_pages_were_swapped():
-    """The host would have swapped others."""
-    assert set(final_mib([*LIFE, swap_out(6, 4 * MIB)], None)) == {HIGH_WATER}
+def test_discards_cannot_be_ignored_where_pages_were_swapped_from_unknown_memory():
+    """The host would have swapped others, and nothing shows how much it could keep."""
+    assert set(final_mib([*LIFE, swap_in(6, 4 * MIB)], None)) == {HIGH_WATER}
 
 
 def columns(rows):
