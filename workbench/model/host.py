@@ -162,10 +162,8 @@ def discard_pages(first: int, stop: int, constants: Constants, host: HostState) 
 
 @kernel
 def split_huge_page(huge_page: int, constants: Constants, host: HostState) -> None:
-    """Split the huge page into pages, which frees those of it that are not mapped any more."""
+    """Split the huge page that is there into pages, which frees those that nobody maps any more."""
     left = host.huge_pages_left[huge_page]
-    if left == 0:
-        return
     pages = constants.huge_page_pages
     for page in range(huge_page * pages, (huge_page + 1) * pages):
         host.is_huge[page] = False
