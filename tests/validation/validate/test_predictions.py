@@ -152,6 +152,16 @@ def test_a_difference_is_asked_by_its_setting(captured, asked, changed):
     assert settings_to_ask(captured, asked).changed == changed
 
 
+def test_another_memory_limit_is_listed_with_the_reason(tmp_path):
+    captured = made_by_lab(tmp_path, "captured", memory_limit_bytes=str(260 * MIB))
+    limit = str(300 * MIB)
+    live = made_by_lab(tmp_path, "live", memory_limit_bytes=limit, reporting_order="5")
+    reasons = [reason for found in compare_settings([captured, live]) for reason in found.reasons]
+
+    assert reasons
+    assert all("under another memory limit" in reason for reason in reasons)
+
+
 def test_a_setting_has_a_name(tmp_path):
     trace = made_by_lab(
         tmp_path, "named", poison="170", memory_limit_bytes=str(260 * MIB), free_page_hint="True"

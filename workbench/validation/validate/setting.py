@@ -108,20 +108,25 @@ def settings_to_ask(captured: Setting, asked: Setting) -> Settings:
     elif asked.order != captured.order:
         assignments.append(f"guest.reporting_order={asked.order}")
     if asked.poison != captured.poison:
-        assignments.append(_poison_assignment(captured.poison, asked.poison))
+        assignments += _poison_assignments(captured.poison, asked.poison)
     if asked.hints != captured.hints:
         assignments.append(f"device.free_page_hint={'on' if asked.hints else 'off'}")
     if asked.memory_limit_bytes != captured.memory_limit_bytes:
-        limit = asked.memory_limit_bytes
-        assignments.append(f"host.memory_limit_bytes={0 if limit is None else limit}")
+        raise UsageError(
+            "captured under another memory limit: how much of it was left for the guests' RAM is "
+            "seen in the trace only for its own; capture with the limit that is asked for"
+        )
     return read_settings(assignments)
 
 
-def _poison_assignment(captured: str, asked: str) -> str:
+def _poison_assignments(captured: str, asked: str) -> list[str]:
     """A poison value belongs to a guest with init_on_free; the lab sees to that."""
-    if "none" in (captured, asked):
-        return f"guest.init_on_free={'off' if asked == 'none' else 'on'}"
-    return f"guest.poison_val={0 if asked == 'init_on_free' else asked}"
+    if asked == "none":
+        return ["guest.init_on_free=off"]
+    assignments = ["guest.init_on_free=on"] if captured == "none" else []
+    if asked != "init_on_free":
+        return [*assignments, f"guest.poison_val={asked}"]
+    return assignments or ["guest.poison_val=0"]
 
 
 def _say_poison(poison: str) -> str:
