@@ -193,7 +193,7 @@ def _notes(trace: Trace) -> list[str]:
         notes.append(f"{words} missing: not exact to the page")
     if not manifest.complete:
         notes.append("the capture was cut short: the trace ends before its run did")
-    others = [name for name in manifest.host.swap if not _is_zram(name)]
+    others = [name for name in manifest.host.swap if not is_zram(name)]
     if others and _swaps(trace):
         notes.append(
             f"swap was not only zram ({', '.join(others)}): clean pages are evicted there without "
@@ -202,5 +202,6 @@ def _notes(trace: Trace) -> list[str]:
     return notes
 
 
-def _is_zram(swap: str) -> bool:
+def is_zram(swap: str) -> bool:
+    """Tell whether a swap device of the manifest is compressed memory."""
     return swap.rpartition("/")[2].startswith("zram")

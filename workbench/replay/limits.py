@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from workbench.model.reclaim import LEAST_RECENT, TWO_LISTS, ReclaimConstants
+from workbench.replay.facts import is_zram
 from workbench.schema import Kind
 from workbench.units import KIB, PAGE_BYTES
 
@@ -72,9 +73,9 @@ def limits_under(host: Host, seen: Limits | None) -> Limits:
 def reclaim_constants(trace: Trace, host: Host, limits: Limits) -> ReclaimConstants:
     """Say what the host is like: as asked for, or else as the trace has it."""
     captured = trace.manifest.host
-    is_zram = all(name.rpartition("/")[2].startswith("zram") for name in captured.swap)
+    answers_at_once = all(is_zram(name) for name in captured.swap)
     if host.swap is not None:
-        is_zram = host.swap == "zram"
+        answers_at_once = host.swap == "zram"
     page_cluster = captured.page_cluster if host.page_cluster is None else host.page_cluster
     low_pages, high_pages = _watermarks(int(limits.pages[-1])) if host.limit == "host" else (0, 0)
     return ReclaimConstants(
@@ -82,8 +83,8 @@ def reclaim_constants(trace: Trace, host: Host, limits: Limits) -> ReclaimConsta
         low_free_pages=low_pages,
         high_free_pages=high_pages,
         swap_pages=_AMPLE_PAGES if host.swap_bytes is None else host.swap_bytes // PAGE_BYTES,
-        keeps_copies=not is_zram,
-        readahead_pages=1 if is_zram else 1 << page_cluster,
+        keeps_copies=not answers_at_once,
+        readahead_pages=1 if answers_at_once else 1 << page_cluster,
         skips_zeros=_version(captured.kernel) >= _SKIPS_ZEROS_SINCE,
         writes_zeros=host.content == "zero",
     )

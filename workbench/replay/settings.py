@@ -96,16 +96,8 @@ class Guest(_Choices):
     @classmethod
     def _read_number(cls, value: object, info: ValidationInfo) -> int | None:
         name = str(info.field_name)
-        number = _number(value, times=name.endswith("_ns"))
-        first, last = _GUEST_LIMITS[name]
-        if value is None:
-            return None
-        if number is None or not first <= number <= last:
-            limits = f"0x{first:x} to 0x{last:x}" if name == "poison_val" else f"{first} to {last}"
-            raise UsageError(
-                f"guest.{name} is {_shown(value)}, expected a whole number from {limits}"
-            )
-        return number
+        limits = _GUEST_LIMITS[name]
+        return _number_within(f"guest.{name}", value, limits, in_hexadecimal=name == "poison_val")
 
 
 _GUEST_LIMITS: Final[dict[str, tuple[int, int]]] = {
@@ -143,15 +135,7 @@ class Host(_Choices):
     @classmethod
     def _read_number(cls, value: object, info: ValidationInfo) -> int | None:
         name = str(info.field_name)
-        number = _number(value, sizes=name.endswith("_bytes"))
-        first, last = _HOST_LIMITS[name]
-        if value is None:
-            return None
-        if number is None or not first <= number <= last:
-            raise UsageError(
-                f"host.{name} is {_shown(value)}, expected a whole number from {first} to {last}"
-            )
-        return number
+        return _number_within(f"host.{name}", value, _HOST_LIMITS[name])
 
     @field_validator("limit", "reclaim", "swap", "content", mode="before")
     @classmethod
@@ -272,7 +256,21 @@ def _switch(name: str, value: object) -> bool | None:
     return switch
 
 
-def _number(value: object, *, times: bool = False, sizes: bool = False) -> int | None:
+def _number_within(
+    name: str, value: object, limits: tuple[int, int], *, in_hexadecimal: bool = False
+) -> int | None:
+    """Read a setting that is a whole number, in the unit that its name ends with."""
+    if value is None:
+        return None
+    number = _number(value, times=name.endswith("_ns"), sizes=name.endswith("_bytes"))
+    first, last = limits
+    if number is None or not first <= number <= last:
+        shown = f"0x{first:x} to 0x{last:x}" if in_hexadecimal else f"{first} to {last}"
+        raise UsageError(f"{name} is {_shown(value)}, expected a whole number from {shown}")
+    return number
+
+
+def _number(value: object, *, times: bool, sizes: bool) -> int | None:
     """Read a whole number: decimal, 0x hexadecimal, or a time or a size with its unit."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value

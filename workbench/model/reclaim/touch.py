@@ -117,11 +117,11 @@ def free_copy(page: int, memory: Memory) -> None:
 
 
 @inner_kernel
-def touch_resident(page: int, writes: bool, memory: Memory) -> None:  # noqa: FBT001
+def touch_resident(page: int, status: int, memory: Memory) -> None:
     """Touch a page that is mapped: only the processor notices, or who knows every access."""
     folio = folio_of(page, memory)
     memory.reclaim.is_accessed[folio] = True
-    if writes:
+    if status & WRITE != 0:
         free_copy(page, memory)
     if memory.rules.policy == LEAST_RECENT:
         remove_folio(folio, memory)
@@ -145,10 +145,11 @@ def read_ahead(page: int, block: int, memory: Memory) -> None:
 
 
 @inner_kernel
-def swap_in(page: int, block: int, writes: bool, memory: Memory) -> None:  # noqa: FBT001
+def swap_in(page: int, block: int, status: int, memory: Memory) -> None:
     """Bring a page back from swap, or from where it was read ahead."""
     rules, reclaim, host = memory.rules, memory.reclaim, memory.host
-    status = SWAP_IN | (WRITE if writes else 0)
+    writes = status & WRITE
+    status = SWAP_IN | writes
     was_read = reclaim.is_read_ahead[page]
     if was_read:
         reclaim.is_read_ahead[page] = False
@@ -165,7 +166,7 @@ def swap_in(page: int, block: int, writes: bool, memory: Memory) -> None:  # noq
     reclaim.is_accessed[page] = True
     reclaim.has_copy[page] = True
     is_half_full = 2 * reclaim.counts[SLOTS_USED] > rules.swap_pages
-    if writes or is_half_full or not rules.keeps_copies:
+    if writes != 0 or is_half_full or not rules.keeps_copies:
         free_copy(page, memory)
     write_move(FAULT, page, 0 if was_read else 1, status, memory)
 
@@ -217,9 +218,9 @@ def touch_page(page: int, block: int, allocated_bytes: int, status: int, memory:
     writes = status & WRITE != 0
     state = memory.host.page_state[page]
     if state == RESIDENT:
-        touch_resident(page, writes, memory)
+        touch_resident(page, status, memory)
     elif state == SWAPPED:
-        swap_in(page, block, writes, memory)
+        swap_in(page, block, status, memory)
     else:
         fault_in(Fault(page, block, allocated_bytes, status), memory)
     if writes:
