@@ -266,3 +266,20 @@ def test_an_interrupted_run_says_what_it_has_done(monkeypatch, capsys):
 
     assert (code, out) == (130, "")
     assert err.startswith("interrupted: 40 programs against QEMU")
+
+
+def test_a_log_gets_a_line_a_minute(monkeypatch, capsys):
+    """A million programs take most of an hour: a log says how far they are."""
+
+    def slow(wishes, show):
+        outcome = conform_module.Outcome(wishes=wishes)
+        for programs, elapsed_s in ((10, 59.0), (20, 61.0), (30, 100.0), (40, 122.0)):
+            outcome.programs["early"] = programs
+            outcome.seconds["early"] = outcome.elapsed_s = elapsed_s
+            show(outcome)
+        return outcome
+
+    monkeypatch.setattr(conform_module, "conform", slow)
+    _, _, err = conform(capsys, *QUICK)
+
+    assert [line.split(" programs")[0] for line in err.splitlines()] == ["20", "40"]

@@ -33,6 +33,7 @@ _ABOUT_WORKERS: Final = "Processes; one a processor without."
 _DIFFERS: Final = 5
 """Exit code: something is not as it was, as for a regression."""
 _STEPS_SHOWN: Final = 40
+_LINE_EVERY_S: Final = 60.0
 
 
 @app.command()
@@ -111,7 +112,7 @@ def _known_kinds(names: list[str]) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def _progress(wishes: Wishes) -> Iterator[Callable[[Outcome], None]]:
-    """Show a bar on a terminal, and nothing elsewhere; but say what an interrupted run has done."""
+    """Show a bar on a terminal, a line a minute elsewhere; say what an interrupted run has done."""
     latest: deque[Outcome] = deque(maxlen=1)
     with _bar(wishes.program_count) as show:
 
@@ -130,7 +131,7 @@ def _progress(wishes: Wishes) -> Iterator[Callable[[Outcome], None]]:
 @contextlib.contextmanager
 def _bar(total: int | None) -> Iterator[Callable[[Outcome], None]]:
     if not sys.stderr.isatty():
-        yield lambda _: None
+        yield _now_and_then()
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -145,6 +146,19 @@ def _bar(total: int | None) -> Iterator[Callable[[Outcome], None]]:
             bar.update(task, completed=outcome.program_count, description=f"programs{found}")
 
         yield update
+
+
+def _now_and_then() -> Callable[[Outcome], None]:
+    """Make what says how far a run is, once in a while: a log has no use for a bar."""
+    due_s = _LINE_EVERY_S
+
+    def progress(outcome: Outcome) -> None:
+        nonlocal due_s
+        if outcome.elapsed_s >= due_s:
+            note(_summary(outcome))
+            due_s = outcome.elapsed_s + _LINE_EVERY_S
+
+    return progress
 
 
 def _document(outcome: Outcome) -> dict[str, Any]:
