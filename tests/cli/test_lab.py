@@ -170,3 +170,27 @@ def test_losses_are_an_exit_code_of_their_own(monkeypatch, capsys, tmp_path) -> 
 
     assert (strict, lenient) == (7, 0)
     assert "3 events were lost; the trace is kept" in said
+
+
+def test_repeated_runs_take_turns_and_are_summed_up(monkeypatch, capsys, tmp_path) -> None:
+    """Each is a trace; the table ends with the mean of each setting."""
+
+    def run_lab(_settings, output, **_options):
+        return write_trace(output, TWO_BLOCKS, samples=two_block_samples()).path
+
+    monkeypatch.setattr(lab.repeats, "run_lab", run_lab)
+    folder = tmp_path / "runs"
+    code, out, _ = run(capsys, "lab", "repeat", "idle", "--repeats", "2", "-o", str(folder))
+
+    assert code == 0
+    names = ["off-01", "off-02", "on-01", "on-02"]
+    assert sorted(p.stem for p in folder.glob("*.trace")) == names
+    assert [line.split()[:2] for line in out.splitlines()[2:]] == [
+        ["on", "1"],
+        ["off", "1"],
+        ["off", "2"],
+        ["on", "2"],
+        ["on", "mean"],
+        ["off", "mean"],
+    ]
+    assert json.loads((folder / "runs.json").read_text())["runs_planned"] == 4

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from workbench.cli import overcommit
+from workbench.cli import repeats
 from workbench.cli.app import command_app
 from workbench.cli.durations import parse_seconds
 from workbench.cli.output import AllowLostOption, JsonOption, note, print_json, print_text
-from workbench.cli.overcommit import AccessOption
+from workbench.cli.repeats import AccessOption
 
 if TYPE_CHECKING:
     from workbench.lab import LabSettings, OpenCapture
@@ -157,4 +157,5 @@ def _run(settings: LabSettings, output: Path, recorder: OpenCapture, stream: Pat
     )
 
 
-app.command()(overcommit.overcommit)
+app.command()(repeats.repeat)
+app.command()(repeats.overcommit)

@@ -1,4 +1,4 @@
-"""Guests that together want more memory than they may have: the same scenario, settings in turn."""
+"""The same scenario again and again, with settings in turn; also in too little memory."""
 
 from __future__ import annotations
 
@@ -204,5 +204,6 @@ def _guest_figures(trace: Trace, vm: int) -> dict[str, Any]:
         ),
         "resident_peak_bytes": int(resident.max(initial=0)),
         "resident_mean_bytes": round(float(resident.mean())) if resident.size else None,
+        "resident_final_bytes": int(resident[-1]) if resident.size else None,
         "swapped_peak_bytes": int(swapped.max(initial=0)),
     }

@@ -1,4 +1,4 @@
-"""The runs of an overcommitted host: their order, what is run again, and what is counted."""
+"""Runs with settings in turn: their order, what is run again, and what is counted."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tests.synthetic import (
     write_trace,
 )
 from workbench.errors import UsageError
-from workbench.lab import load_scenario, overcommit, parse_scenario
-from workbench.lab.overcommit import perform_runs, plan_runs, recommended_settings, run_figures
+from workbench.lab import load_scenario, parse_scenario, repeats
+from workbench.lab.repeats import perform_runs, plan_runs, recommended_settings, run_figures
 from workbench.schema import FaultFlag, Kind
 from workbench.units import GIB, MIB, PAGE_BYTES
 
@@ -71,7 +71,7 @@ def test_settings_take_turns_and_every_second_turn_is_the_other_way_round(tmp_pa
 
 def test_each_setting_changes_what_its_name_says(tmp_path) -> None:
     """And nothing else."""
-    runs = plan_runs(COMMON, tuple(overcommit.SETTINGS), 1, tmp_path)
+    runs = plan_runs(COMMON, tuple(repeats.SETTINGS), 1, tmp_path)
     common = COMMON.as_text()
     changes = {
         run.setting: {k: v for k, v in run.settings.as_text().items() if common[k] != v}
@@ -116,7 +116,7 @@ def played(monkeypatch):
             output, [fault(1, 0)], scenario="test", lab_settings=settings.as_text()
         ).path
 
-    monkeypatch.setattr(overcommit, "run_lab", run_lab)
+    monkeypatch.setattr(repeats, "run_lab", run_lab)
     return asked
 
 
@@ -127,12 +127,12 @@ def perform(runs):
 
 def same_text(runs):
     """The traces written by hand have no text of a scenario."""
-    return [overcommit.replace(run, settings=_without_text(run.settings)) for run in runs]
+    return [repeats.replace(run, settings=_without_text(run.settings)) for run in runs]
 
 
 def _without_text(settings):
-    scenario = overcommit.replace(settings.scenario, text="")
-    return overcommit.replace(settings, scenario=scenario)
+    scenario = repeats.replace(settings.scenario, text="")
+    return repeats.replace(settings, scenario=scenario)
 
 
 def test_an_interrupted_series_goes_on_where_it_stopped(played, tmp_path) -> None:
@@ -150,7 +150,7 @@ def test_an_interrupted_series_goes_on_where_it_stopped(played, tmp_path) -> Non
 def test_a_trace_of_other_settings_is_not_taken_for_a_run(played, tmp_path) -> None:
     """A folder holds runs of one kind; the message says what differs."""
     perform(same_text(plan_runs(COMMON, ("on",), 1, tmp_path)))
-    larger = overcommit.replace(COMMON, memory_limit_bytes=GIB)
+    larger = repeats.replace(COMMON, memory_limit_bytes=GIB)
 
     with pytest.raises(UsageError, match="made with another memory_limit_bytes"):
         perform(same_text(plan_runs(larger, ("on",), 1, tmp_path)))
@@ -193,4 +193,5 @@ def test_the_figures_are_those_of_each_guest() -> None:
     assert figures["unattributed_swap_outs"] == 0
     assert (first["discarded_bytes"], second["discarded_bytes"]) == (HUGE, 0)
     assert (first["resident_peak_bytes"], first["resident_mean_bytes"]) == (HUGE, HUGE // 2)
+    assert (first["resident_final_bytes"], second["resident_final_bytes"]) == (0, HUGE)
     assert (first["swapped_peak_bytes"], second["swapped_peak_bytes"]) == (HUGE, 0)
