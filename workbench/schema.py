@@ -83,7 +83,7 @@ KIND_MEANINGS: Final[dict[Kind, str]] = {
 
 
 class FaultFlag(enum.IntFlag):
-    """Bits of the `status` of a fault."""
+    """Bits of the `status` of a fault; a capture sets none but the first three."""
 
     WRITE = 1
     """The access was a write (Linux arch/x86 X86_PF_WRITE)."""
@@ -93,6 +93,8 @@ class FaultFlag(enum.IntFlag):
     """The host tried to allocate a huge page and did not get one."""
     WITHOUT_READ = 8
     """The page came back from swap without I/O: it was read ahead, or was all zeros."""
+    DEAD = 16
+    """The page came back from swap though it was free in the guest until this touch."""
 
 
 class SwapOutFlag(enum.IntFlag):

@@ -11,6 +11,7 @@ import math
 from tests.naive.naive_replay import PAGE, SWAP_IN, WRITE, Machine
 
 WITHOUT_READ = 8
+CAME_BACK_DEAD = 16
 CLEAN, ZEROS, DEAD = 1, 2, 4
 CLUSTER = 32
 GIB = 1 << 18
@@ -246,6 +247,8 @@ class Host(Machine):
             self.back_list(page).insert(0, ("page", page))
         if found or (self.rules["skips_zeros"] and page in self.zeros):
             status |= WITHOUT_READ
+        if page not in self.live:
+            status |= CAME_BACK_DEAD
         half_full = 2 * self.slots() > self.rules["swap_pages"]
         self.take(page)
         self.accessed.add(("page", page))

@@ -9,8 +9,9 @@ import pytest
 
 from workbench.errors import UsageError
 from workbench.measure import metrics
-from workbench.replay import Device, Guest, Host, read_settings, replay
-from workbench.schema import Kind, SwapOutFlag
+from workbench.replay import Cost, Device, Guest, Host, read_settings, replay
+from workbench.replay.costs import DEVICES
+from workbench.schema import FaultFlag, Kind, SwapOutFlag
 from workbench.trace import read_trace
 from workbench.units import GIB, MIB, PAGE_BYTES
 
@@ -95,6 +96,91 @@ def test_without_reporting_dead_pages_go_to_swap():
     assert 0 < dead_bytes < events["length_bytes"][swapped_out].sum()
 
 
+def values(run, *names):
+    found = metrics(run)
+    return [found[name]["value"] for name in names]
+
+
+DEAD = ("swap_out_dead_pages", "swap_in_dead_pages")
+
+
+def test_without_reporting_more_dead_pages_go_to_swap_and_come_back():
+    """What a guest that reports has free is followed too, where its addresses are as captured."""
+    trace = bundled("pressure-on")
+
+    on = values(replay(trace, host=TWO_LIST), *DEAD)
+    off = values(replay(trace, device=Device(free_page_reporting=False)), *DEAD)
+
+    assert None not in on
+    assert on[0] < off[0]
+    assert on[1] < off[1]
+
+
+def test_what_was_free_is_unknown_in_swap_as_captured_and_of_guests_that_never_reported():
+    captured = metrics(replay(bundled("pressure-on")))
+    never = metrics(replay(bundled("pressure-off"), host=TWO_LIST))
+
+    for found in (captured, never):
+        assert [found[name]["value"] for name in DEAD] == [None, None]
+        assert "known only where" in found["swap_in_dead_pages"]["reason"]
+
+
+def test_pages_of_zeros_and_pages_read_ahead_cost_no_io_of_their_own():
+    zeros = replay(bundled("pressure-on"), host=Host(content="zero"))
+    ahead = replay(bundled("pressure-off"), host=Host(swap="ssd", page_cluster=3))
+    out_pages, written, read = values(
+        zeros, "swap_out_pages", "swap_written_pages", "swap_read_pages"
+    )
+    read_ahead = int((ahead.columns["kind"] == Kind.READ_AHEAD).sum())
+    in_pages, total_read = values(ahead, "swap_in_pages", "swap_read_pages")
+    is_fault = ahead.columns["kind"] == Kind.FAULT
+    hits = int((is_fault & (ahead.columns["status"] & FaultFlag.WITHOUT_READ != 0)).sum())
+
+    assert out_pages > 0
+    assert (written, read) == (0, 0)
+    assert 0 < hits < read_ahead
+    assert total_read == in_pages - hits + read_ahead
+
+
+def test_a_slower_device_costs_more_time_and_moves_the_same_pages():
+    trace = bundled("pressure-on")
+    slow = Cost(
+        swap_read_latency_ns=1_000_000,
+        swap_read_bytes_per_second=4096,
+        swap_write_bytes_per_second=4096,
+    )
+    quick, late = replay(trace), replay(trace, cost=slow)
+    moved = ("swap_read_pages", "swap_written_pages")
+    read, written = values(late, *moved)
+
+    assert values(quick, *moved) == [read, written]
+    assert values(late, "swap_write_seconds") == [written]
+    assert values(late, "swap_wait_seconds") == [pytest.approx(read / 1000)]
+    assert values(quick, "swap_wait_seconds") == [pytest.approx(read * 2_235 / 1e9)]
+
+
+def test_costs_alone_leave_a_run_as_captured():
+    trace = bundled("pressure-on")
+    settings = read_settings(["cost.swap_read_latency_ns=85us"])
+    run, captured = replay(trace, settings=settings), replay(trace)
+
+    assert settings.label == "swap_read_latency_ns 85000"
+    assert swap_pages(run) == swap_pages(captured)
+    assert run.columns is captured.columns or all(
+        np.array_equal(run.columns[name], captured.columns[name]) for name in run.columns
+    )
+
+
+@pytest.mark.parametrize("name", ["ssd", "disk"])
+def test_a_device_has_the_costs_of_its_kind(name):
+    run = replay(bundled("pressure-on"), host=Host(swap=name, page_cluster=0))
+    read, written = values(run, "swap_read_pages", "swap_written_pages")
+    latency_ns, _, rate = DEVICES[name]
+
+    assert values(run, "swap_wait_seconds") == [pytest.approx(read * latency_ns / 1e9)]
+    assert values(run, "swap_write_seconds") == [pytest.approx(written * PAGE_BYTES / rate)]
+
+
 def test_a_host_that_keeps_memory_free_swaps_more_than_a_cgroup():
     trace = bundled("pressure-off")
     memory_bytes = 200 * MIB
@@ -123,8 +209,8 @@ def test_pages_of_zeros_are_told_apart_where_the_guests_write_zeros():
 def test_readahead_reads_what_nobody_asked_for():
     trace = bundled("pressure-off")
 
-    plain = replay(trace, host=Host(swap="block", page_cluster=0))
-    ahead = replay(trace, host=Host(swap="block", page_cluster=3))
+    plain = replay(trace, host=Host(swap="ssd", page_cluster=0))
+    ahead = replay(trace, host=Host(swap="disk", page_cluster=3))
 
     assert not (plain.columns["kind"] == Kind.READ_AHEAD).any()
     assert (ahead.columns["kind"] == Kind.READ_AHEAD).any()
@@ -144,7 +230,7 @@ def test_settings_of_the_host_are_read_from_text():
         ("host.memory_bytes=4K", "expected a whole number from"),
         ("host.memory_bytes=much", "expected a whole number from"),
         ("host.reclaim=mglru", "expected two-list or least-recent"),
-        ("host.swap=tape", "expected zram or block"),
+        ("host.swap=tape", "expected zram or ssd or disk"),
         ("host.limit=none", "expected cgroup or host"),
         ("host.page_cluster=11", "expected a whole number from 0 to 10"),
     ],

@@ -143,6 +143,51 @@ METRICS: Final[tuple[Metric, ...]] = (
     ),
     _count("swap_in_pages", "pages", "Pages of guest RAM read back from swap.", Better.LOWER),
     _count("swap_out_pages", "pages", "Pages of guest RAM that went to swap.", Better.LOWER),
+    _count(
+        "swap_in_dead_pages",
+        "pages",
+        "Of swap_in_pages: pages that were free in the guest until the touch that brought them "
+        "back, so that what was read is of no use.",
+        Better.LOWER,
+    ),
+    _count(
+        "swap_out_dead_pages",
+        "pages",
+        "Of swap_out_pages: pages that were free in the guest, or parts of a huge page that it "
+        "never used.",
+        Better.LOWER,
+    ),
+    _count(
+        "swap_read_pages",
+        "pages",
+        "Pages of guest RAM read from the swap device: swap_in_pages and what was read ahead, "
+        "without pages that had been read ahead and pages of zeros for which the host does no I/O "
+        "(a capture does not tell those apart, the model of the host does).",
+        Better.LOWER,
+    ),
+    _count(
+        "swap_written_pages",
+        "pages",
+        "Pages of guest RAM written to the swap device: swap_out_pages without those whose copy "
+        "was there, and without pages of zeros for which the host does no I/O (likewise).",
+        Better.LOWER,
+    ),
+    Metric(
+        name="swap_wait_seconds",
+        unit="s",
+        aggregate=Aggregate.DURATION,
+        better=Better.LOWER,
+        formula="Time the guests' processors wait for swap: for each read the latency of the "
+        "device, and for what it reads ahead the bytes divided by its rate (docs/models.md).",
+    ),
+    Metric(
+        name="swap_write_seconds",
+        unit="s",
+        aggregate=Aggregate.DURATION,
+        better=Better.LOWER,
+        formula="Time the swap device is busy with writes: bytes of swap_written_pages divided by "
+        "its rate.  Who waits for that is not modelled.",
+    ),
     Metric(
         name="drain_seconds",
         unit="s",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from workbench.measure import series
 from workbench.measure.dictionary import METRICS
 from workbench.measure.residency import machine_indexes, resident_series, swapped_series
+from workbench.measure.swap import DEAD, UNKNOWN_DEAD, swap_metrics
 from workbench.replay import SKIPPED, Outcome, pages_sent
 from workbench.schema import NO_ELEMENT, Kind
 from workbench.units import NANOSECONDS, PAGE_BYTES
@@ -30,18 +31,21 @@ def metrics(run: Replay) -> dict[str, dict[str, object]]:
 
     A metric that has no value in this run is None, with a `reason`.
     """
-    values = _memory(run) | _reporting(run) | _faults(run) | _migration(run) | _rest(run)
+    values = _memory(run) | _reporting(run) | _faults(run) | swap_metrics(run)
+    values |= _migration(run) | _rest(run)
     result: dict[str, dict[str, object]] = {}
     for metric in METRICS:
         value = values[metric.name]
         result[metric.name] = {"value": value, "unit": metric.unit}
         if value is None:
-            no_fall = metric.name == "drain_seconds"
-            result[metric.name]["reason"] = _NO_FALL if no_fall else run.model_error["reason"]
+            result[metric.name]["reason"] = _WHY_NOT.get(metric.name, run.model_error["reason"])
     return result
 
 
-_NO_FALL = "resident memory never fell by a tenth of its peak and stayed down"
+_WHY_NOT: Final = {
+    "drain_seconds": "resident memory never fell by a tenth of its peak and stayed down",
+    **dict.fromkeys(DEAD, UNKNOWN_DEAD),
+}
 
 
 def _memory(run: Replay) -> dict[str, Any]:
@@ -82,13 +86,9 @@ def _reporting(run: Replay) -> dict[str, Any]:
 
 def _faults(run: Replay) -> dict[str, Any]:
     ledger = run.ledger
-    swapped_in = ledger.outcome == Outcome.SWAPPED_IN
-    swapped_out = ledger.outcome == Outcome.SWAPPED_OUT
     return {
         "zero_fill_faults": int((ledger.outcome == Outcome.FIRST_TOUCH).sum()),
         "refaults": int((ledger.outcome == Outcome.REFAULT).sum()),
-        "swap_in_pages": int(ledger.resident_delta_pages[swapped_in].sum()),
-        "swap_out_pages": int(-ledger.resident_delta_pages[swapped_out].sum()),
     }
 
 

@@ -5,6 +5,7 @@ a guest's free memory, and gives a `SeriesPrediction`.
 """
 
 from workbench.model import Outcome, Surprise
+from workbench.replay.costs import SwapCosts, swap_costs
 from workbench.replay.door import SKIPPED, Replay, captured_facts, identify, lineage, replay
 from workbench.replay.guest_series import (
     LINUX_REPORTING,
@@ -16,11 +17,12 @@ from workbench.replay.guest_series import (
 from workbench.replay.identify import Identifiable, UnanswerableError, judge
 from workbench.replay.ledger import Ledger
 from workbench.replay.migration import PagesSent, pages_sent
-from workbench.replay.settings import Device, Guest, Host, Settings, read_settings
+from workbench.replay.settings import Cost, Device, Guest, Host, Settings, read_settings
 
 __all__ = [
     "LINUX_REPORTING",
     "SKIPPED",
+    "Cost",
     "Device",
     "Guest",
     "Host",
@@ -33,6 +35,7 @@ __all__ = [
     "SeriesPrediction",
     "Settings",
     "Surprise",
+    "SwapCosts",
     "UnanswerableError",
     "captured_facts",
     "identify",
@@ -43,4 +46,5 @@ __all__ = [
     "read_settings",
     "replay",
     "reporting_of",
+    "swap_costs",
 ]

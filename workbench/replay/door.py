@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import platform
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -19,8 +19,8 @@ from workbench.replay.identify import Identifiable, UnanswerableError, judge
 from workbench.replay.limits import seen_limits
 from workbench.replay.memory import host_error, is_otherwise, serve_run
 from workbench.replay.model_error import model_error
-from workbench.replay.placement import place_trace
-from workbench.replay.settings import Device, Guest, Host, Settings
+from workbench.replay.placement import place_trace, with_frees
+from workbench.replay.settings import Cost, Device, Guest, Host, Settings
 from workbench.replay.trace_run import run_trace
 from workbench.schema import SCHEMA_VERSION, Kind
 from workbench.units import PAGE_BYTES, format_bytes
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from workbench.replay.ledger import Ledger
+    from workbench.replay.trace_run import TraceRun
     from workbench.trace import Trace
     from workbench.trace.reader import Columns
 
@@ -136,16 +137,15 @@ def replay(
     device: Device | None = None,
     guest: Guest | None = None,
     host: Host | None = None,
+    cost: Cost | None = None,
     settings: Settings | None = None,
 ) -> Replay:
     """Replay `trace`: as captured, or with other settings where the trace can answer for them.
 
     Parameters
     ----------
-    device, guest, host
-        What to change; what is left out stays as captured.
-    settings
-        The same in one, instead of `device`, `guest` and `host`.
+    device, guest, host, cost, settings
+        What to change; what is left out stays as captured.  Settings are all of them in one.
 
     Raises
     ------
@@ -159,7 +159,7 @@ def replay(
     A what-if replays the trace as captured too, for `model_error` and to judge what can be
     answered.  Samples are read only to compare it with them.
     """
-    settings = _choose(settings, device=device, guest=guest, host=host)
+    settings = _choose(settings, device=device, guest=guest, host=host, cost=cost)
     as_captured = happened(trace.columns("events"))
     captured = run_trace(trace, as_captured, Settings())
     facts = trace_facts(trace, captured.ledger)
@@ -170,17 +170,17 @@ def replay(
     if not identifiable.answerable:
         raise UnanswerableError(trace.name, identifiable, error)
     replayed = _placed(trace, facts, settings, as_captured)
-    run = run_trace(trace, replayed, settings) if settings.changed else captured
+    run = captured if settings.runs_as_captured else run_trace(trace, replayed, settings)
     if settings.host.is_chosen or (facts.swaps and is_otherwise(run, captured)):
+        replayed, run = _with_frees(trace, facts, settings, (replayed, run))
         replayed, run, notes = serve_run(trace, replayed, run, settings, seen_limits(captured))
         error |= {"host": host_error(trace, as_captured, captured)}
-        identifiable = replace(identifiable, notes=(*identifiable.notes, *notes))
+        identifiable = identifiable.noting(notes)
     events = _event_counts(run.ledger, captured.ledger, as_captured.decisions)
-    identifiable = replace(identifiable, notes=(*identifiable.notes, *_late_notes(events)))
     return Replay(
         trace=trace,
         settings=settings,
-        identifiable=identifiable,
+        identifiable=identifiable.noting(_late_notes(events)),
         lineage=lineage(trace, settings),
         columns=replayed.columns,
         ledger=run.ledger,
@@ -200,6 +200,17 @@ def _placed(trace: Trace, facts: TraceFacts, settings: Settings, as_captured: Ha
     if settings.device.free_page_hint is False:
         return happened(without_hints(replayed.columns))
     return replayed
+
+
+def _with_frees(
+    trace: Trace, facts: TraceFacts, settings: Settings, replayed: tuple[Happened, TraceRun]
+) -> tuple[Happened, TraceRun]:
+    """Tell the model of the host what is free in guests that live as captured."""
+    followed = with_frees(trace, facts, settings, replayed[0].columns)
+    if followed is None:
+        return replayed
+    told = happened(followed)
+    return told, run_trace(trace, told, settings)
 
 
 def identify(
@@ -226,13 +237,12 @@ def captured_facts(trace: Trace) -> TraceFacts:
     return trace_facts(trace, captured.ledger)
 
 
-def _choose(
-    settings: Settings | None, *, device: Device | None, guest: Guest | None, host: Host | None
-) -> Settings:
+def _choose(settings: Settings | None, **tables: Device | Guest | Host | Cost | None) -> Settings:
+    given: dict[str, Any] = {name: table for name, table in tables.items() if table is not None}
     if settings is None:
-        return Settings(device=device or Device(), guest=guest or Guest(), host=host or Host())
-    if device is not None or guest is not None or host is not None:
-        raise UsageError("give either settings or device, guest and host, not both")
+        return Settings(**given)
+    if given:
+        raise UsageError(f"give either settings or {', '.join(tables)}, not both")
     return settings
 
 

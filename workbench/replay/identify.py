@@ -7,7 +7,7 @@ reports that still arrive, because the guest cannot tell.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from workbench.errors import UnidentifiableError
@@ -51,6 +51,10 @@ class Identifiable:
     """Why not; none where it can."""
     notes: tuple[str, ...] = ()
     """What the answer leaves open."""
+
+    def noting(self, notes: Sequence[str]) -> Identifiable:
+        """Give the same, with more that the answer leaves open."""
+        return replace(self, notes=(*self.notes, *notes))
 
     def to_dict(self) -> dict[str, object]:
         """Give the judgement as JSON takes it."""
@@ -248,7 +252,7 @@ def _judge_fewer_discards(machine: MachineFacts, settings: Settings, discards: i
 
 def _judge_host(machine: MachineFacts, settings: Settings) -> str | None:
     """The model of the host swaps private pages of 4 KiB, and needs to know its memory."""
-    if not settings.changed:
+    if settings.runs_as_captured:
         return None
     if not settings.host.is_chosen and not machine.swaps:
         return None

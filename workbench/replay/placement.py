@@ -7,6 +7,7 @@ and gives back and when, and an allocator places it anew (`workbench.model.guest
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -14,30 +15,37 @@ import numpy as np
 from workbench.model.guest import (
     NEXT_PASS_NS,
     NO_REPORTING,
-    NOT_FREE,
     Captured,
     Demand,
     GuestConstants,
     GuestState,
     Placed,
-    date_reports,
-    free_blocks,
     free_pages,
     low_watermark_pages,
     new_guest,
     new_placed,
     place_demand,
-    read_demand,
+)
+from workbench.model.guest.columns import GIVE
+from workbench.replay.demand import (
+    FIRST_USABLE_PAGE,
+    captured_events,
+    free_first_reported,
+    free_unbacked,
+    guest_demand,
+    in_shared_blocks,
 )
 from workbench.replay.reporting import clears_anew, reporting_under
 from workbench.replay.settings import Settings
-from workbench.schema import NO_BLOCK, NO_ELEMENT, UNKNOWN, FaultFlag, Kind, PageState
-from workbench.units import GIB, HUGE_PAGE_ORDER, LARGEST_ORDER, MIB, PAGE_BYTES
+from workbench.schema import NO_ELEMENT, UNKNOWN, FaultFlag, Kind
+from workbench.units import GIB, HUGE_PAGE_ORDER, MIB, PAGE_BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     import numpy.typing as npt
 
-    from workbench.replay.facts import TraceFacts
+    from workbench.replay.facts import MachineFacts, TraceFacts
     from workbench.replay.reporting import Reporting
     from workbench.trace import Trace
     from workbench.trace.reader import Columns
@@ -45,9 +53,6 @@ if TYPE_CHECKING:
 _ZONE_BYTES: Final = (0, 16 * MIB, 3 * GIB)
 """Where DMA, DMA32 and Normal begin in the RAM block (Linux 6.1 arch/x86/mm/init.c,
 zone_sizes_init; QEMU 7.2 hw/i386/pc_piix.c, pc_init1: what is above 3 GiB is above the hole)."""
-
-_FIRST_USABLE_PAGE: Final = MIB // PAGE_BYTES
-"""Below it firmware and graphics memory are in the way."""
 
 
 def place_trace(
@@ -65,7 +70,79 @@ def place_trace(
     The columns of the table of events; None where no guest notices, and all stays as captured.
     """
     events = trace.columns("events")
-    changes = [
+    changes = _changes(facts, settings, follows_touches=follows_touches)
+    if not any(change.is_noticed for change in changes):
+        return None
+    return _of_each_machine(
+        events,
+        [
+            partial(_place_machine, trace, vm, change) if change.is_noticed else _unchanged
+            for vm, change in enumerate(changes)
+        ],
+    )
+
+
+def with_frees(
+    trace: Trace, facts: TraceFacts, settings: Settings, columns: Columns
+) -> Columns | None:
+    """Add what is free when, for the model of the host, in guests whose addresses are as captured.
+
+    Known of guests that report, as their demand is.
+
+    Parameters
+    ----------
+    columns
+        The events; those of guests that notice the settings have what is free already.
+
+    Returns
+    -------
+    The columns of the table of events; None where nothing is to be added.
+    """
+    changes = _changes(facts, settings, follows_touches=True)
+    follows = [
+        not change.is_noticed and change.before.order != NO_REPORTING and _shows_demand(machine)
+        for change, machine in zip(changes, facts.machines, strict=True)
+    ]
+    if not any(follows):
+        return None
+    return _of_each_machine(
+        columns,
+        [
+            partial(_add_frees, trace, vm, change) if is_followed else _unchanged
+            for vm, (change, is_followed) in enumerate(zip(changes, follows, strict=True))
+        ],
+    )
+
+
+def _unchanged(events: Columns) -> Columns:
+    return events
+
+
+def _of_each_machine(events: Columns, makers: Sequence[Callable[[Columns], Columns]]) -> Columns:
+    """Make each machine's events out of its own, and put them together by time."""
+    parts: list[Columns] = []
+    for vm, make in enumerate(makers):
+        rows = np.flatnonzero(events["vm"] == vm)
+        parts.append(make({name: values[rows] for name, values in events.items()}))
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in events}
+    by_time = np.argsort(columns["time_ns"], kind="stable")
+    columns = {name: values[by_time] for name, values in columns.items()}
+    columns["sequence"] = np.arange(by_time.size, dtype=columns["sequence"].dtype)
+    return columns
+
+
+def _shows_demand(machine: MachineFacts) -> bool:
+    """Tell whether what the guest takes and gives back can be read from its events."""
+    return (
+        machine.ranges > 0
+        and machine.ram_blocks == 1
+        and machine.page_bytes == PAGE_BYTES
+        and machine.inflated == machine.hinted == 0
+    )
+
+
+def _changes(facts: TraceFacts, settings: Settings, *, follows_touches: bool) -> list[_Change]:
+    return [
         _Change(
             before=reporting_under(machine, Settings()),
             after=reporting_under(machine, settings),
@@ -75,20 +152,6 @@ def place_trace(
         )
         for machine in facts.machines
     ]
-    if not any(change.is_noticed for change in changes):
-        return None
-    parts: list[Columns] = []
-    for vm, change in enumerate(changes):
-        rows = np.flatnonzero(events["vm"] == vm)
-        if change.is_noticed:
-            parts.append(_place_machine(trace, vm, rows, change))
-        else:
-            parts.append({name: values[rows] for name, values in events.items()})
-    columns = {name: np.concatenate([part[name] for part in parts]) for name in events}
-    by_time = np.argsort(columns["time_ns"], kind="stable")
-    columns = {name: values[by_time] for name, values in columns.items()}
-    columns["sequence"] = np.arange(by_time.size, dtype=columns["sequence"].dtype)
-    return columns
 
 
 class _Change(NamedTuple):
@@ -109,35 +172,40 @@ class _Change(NamedTuple):
         return self.before != self.after or self.clears
 
 
-def _place_machine(trace: Trace, vm: int, rows: npt.NDArray[np.intp], change: _Change) -> Columns:
-    """Give the events of one machine as they would be if its guest did otherwise.
+class _Life(NamedTuple):
+    """The life of one guest, as its capture tells it."""
 
-    Parameters
-    ----------
-    rows
-        The rows of the trace's events that are this machine's; some are reports.
+    captured: Captured
+    is_moved: npt.NDArray[np.bool_]
+    """Which of its events the model of the guest makes anew.  Shape (event,)."""
+    first_ns: int
+    """When the first report came."""
+    stays: npt.NDArray[np.bool_]
+    """Which pages keep the addresses of the capture.  Shape (page,)."""
+    demand: Demand
+    begin: Callable[[], GuestState]
+    """Makes the guest as it was when the capture, or its driver, began; without what stays."""
+    constants: GuestConstants
 
-    Returns
-    -------
-    The columns of the table of events, in the order of time.
-    """
+
+def _read_life(trace: Trace, vm: int, change: _Change, own: Columns) -> _Life:
+    """Read from the events of one machine, some of them reports, how its guest lived."""
     before, after = change.before, change.after
-    own = {name: values[rows] for name, values in trace.columns("events").items()}
     first_ns = int(own["time_ns"][own["kind"] == Kind.REPORT][0])
     is_moved = np.isin(own["kind"], (Kind.FAULT, Kind.REPORT, Kind.DISCARD, Kind.ACCESS))
     is_moved &= own["time_ns"] >= first_ns
     page_count = trace.manifest.virtual_machines[vm].ram_blocks[0].used_bytes // PAGE_BYTES
     is_read = is_moved & (change.follows_touches | (own["kind"] != Kind.ACCESS))
-    captured = _captured(own, page_count, is_read)
+    captured = captured_events(own, page_count, is_read)
     constants = _constants(page_count, change)
     stays = np.zeros(page_count, np.bool_)
 
     def begin() -> GuestState:
         guest = new_guest(page_count, constants)
         if trace.manifest.mid_life:
-            _free_unbacked(trace, vm, constants, guest)
+            free_unbacked(trace, vm, constants, guest)
             return guest
-        _free_first_reported(captured, before, stays, constants, guest)
+        free_first_reported(captured, before, stays, constants, guest)
         if change.clears:
             guest.is_touched[:] = True
         if after.order != NO_REPORTING:
@@ -147,46 +215,62 @@ def _place_machine(trace: Trace, vm: int, rows: npt.NDArray[np.intp], change: _C
 
     is_free = free_pages(begin())
     if not trace.manifest.mid_life:
-        stays = _in_shared_blocks(is_free)
-    demand = _demand(captured, is_free, stays, before)
+        stays[:] = in_shared_blocks(is_free)
+    demand = guest_demand(captured, is_free, before)
+    return _Life(captured, is_moved, first_ns, stays, demand, begin, constants)
+
+
+def _place_machine(trace: Trace, vm: int, change: _Change, own: Columns) -> Columns:
+    """Give the events of one machine as they would be if its guest did otherwise.
+
+    Parameters
+    ----------
+    own
+        Its events; some are reports.
+
+    Returns
+    -------
+    The columns of the table of events, in the order of time.
+    """
+    life = _read_life(trace, vm, change, own)
+    to_place = ~life.stays[life.demand.page]
+    demand = Demand._make(column[to_place] for column in life.demand)
     stop_ns = trace.manifest.start_time_ns + trace.manifest.duration_ns
-    room = 2 * demand.page.size + page_count
+    room = 2 * demand.page.size + life.stays.size
     while True:
         placed = new_placed(room)
-        room = place_demand(demand, stop_ns, constants, begin(), placed)
+        room = place_demand(demand, stop_ns, life.constants, life.begin(), placed)
         if room <= placed.kind.size:
             break
     placed = Placed._make(column[:room] for column in placed)
     if change.frees_zeroed:
         placed.writes[placed.kind == Kind.FREE] = True
-    kept = {name: values[~is_moved] for name, values in own.items()}
+    kept = {name: values[~life.is_moved] for name, values in own.items()}
     if change.clears:
-        kept = _merged(vm, kept, _clear_at_boot(kept, first_ns, page_count))
-    kept = _merged(
-        vm, kept, _staying(captured, stays, after, int(placed.element.max(initial=-1)) + 1)
-    )
+        kept = _merged(vm, kept, _clear_at_boot(kept, life.first_ns, life.stays.size))
+    first_element = int(placed.element.max(initial=-1)) + 1
+    kept = _merged(vm, kept, _staying(life.captured, life.stays, change.after, first_element))
+    if change.follows_touches:
+        kept = _merged(vm, kept, _frees(life.demand, ~to_place, change))
     return _merged(vm, kept, placed)
 
 
-def _captured(events: Columns, page_count: int, is_wanted: npt.NDArray[np.bool_]) -> Captured:
-    """Say which pages each fault, access or report is about; discards are the host's affair.
+def _add_frees(trace: Trace, vm: int, change: _Change, own: Columns) -> Columns:
+    demand = _read_life(trace, vm, change, own).demand
+    return _merged(vm, own, _frees(demand, np.ones(demand.page.size, np.bool_), change))
 
-    A report may name what is not there: the device skips it, and so does this.
-    """
-    is_wanted = is_wanted & (events["kind"] != Kind.DISCARD) & (events["ram_block"] != NO_BLOCK)
-    kind, first_bytes, length_bytes, time_ns, element, status = (
-        events[name][is_wanted].astype(np.int64)
-        for name in ("kind", "offset_bytes", "length_bytes", "time_ns", "element", "status")
+
+def _frees(demand: Demand, is_meant: npt.NDArray[np.bool_], change: _Change) -> Placed:
+    """Give what becomes free of a demand, where its pages keep their addresses."""
+    row = np.flatnonzero(is_meant & (demand.action == GIVE))
+    return Placed(
+        time_ns=demand.time_ns[row],
+        kind=np.full(row.size, Kind.FREE, np.int8),
+        page=demand.page[row],
+        page_count=np.ones(row.size, np.int64),
+        element=np.full(row.size, NO_ELEMENT, np.int64),
+        writes=np.full(row.size, change.frees_zeroed),
     )
-    pages = np.maximum(length_bytes // PAGE_BYTES, 1)
-    first = first_bytes // PAGE_BYTES
-    # What the host backs for a fault is aligned to its own size.
-    first = np.where(kind == Kind.FAULT, first // pages * pages, first)
-    is_there = (kind == Kind.FAULT) | (pages <= page_count - first)
-    pages = np.minimum(pages, page_count - first)
-    writes = status & FaultFlag.WRITE != 0
-    columns = (time_ns, kind.astype(np.int8), first, pages, element, writes)
-    return Captured._make(column[is_there] for column in columns)
 
 
 def _constants(page_count: int, change: _Change) -> GuestConstants:
@@ -197,76 +281,6 @@ def _constants(page_count: int, change: _Change) -> GuestConstants:
     # __setup_per_zone_wmarks).
     watermark = low_watermark_pages(page_count) * (zone_stop - zone_first) // page_count
     return GuestConstants(zone_first, zone_stop, watermark, *change.after, change.follows_touches)
-
-
-def _free_first_reported(
-    captured: Captured,
-    before: Reporting,
-    stays: npt.NDArray[np.bool_],
-    constants: GuestConstants,
-    guest: GuestState,
-) -> None:
-    """Free what the first passes report, in the order in which it stands on the free lists.
-
-    All but what keeps the addresses of the capture.
-
-    They follow each other by one delay until all is reported that was free when the driver came.
-    The ranges of an element are in reverse: Linux fills the array from its end.
-    """
-    reports = np.flatnonzero(captured.kind == Kind.REPORT)
-    gaps = np.diff(captured.time_ns[reports])
-    later = np.flatnonzero(gaps > before.delay_ns + before.delay_ns // 2)
-    first = reports[: later[0] + 1] if later.size else reports
-    in_list_order = first[np.lexsort((-first, captured.element[first]))]
-    page, page_count = captured.page[in_list_order], captured.page_count[in_list_order]
-    free_blocks(page, page_count, stays.copy(), constants, guest)
-
-
-def _in_shared_blocks(is_free: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Tell which pages keep the addresses of the capture.  Shape (page,).
-
-    They are in a pageblock that is in use in part when the driver comes.  Linux takes what it
-    cannot move from pageblocks of its own, which are among these: it goes on to take from there.
-
-    Source: Linux 6.1 mm/page_alloc.c, __rmqueue() and get_pageblock_migratetype().
-    """
-    block = np.arange(is_free.size) >> HUGE_PAGE_ORDER
-    free_pages_of = np.bincount(block, is_free)
-    pages_of = np.bincount(block)
-    is_shared = (free_pages_of > 0) & (free_pages_of < pages_of)
-    return np.asarray(is_shared[block])
-
-
-def _free_unbacked(trace: Trace, vm: int, constants: GuestConstants, guest: GuestState) -> None:
-    """Free what is nowhere when a capture begins in mid-life: it was reported, or never needed."""
-    state = trace.columns("state")
-    is_backed = np.zeros(guest.place.size, np.bool_)
-    is_backed[:_FIRST_USABLE_PAGE] = True
-    for row in np.flatnonzero((state["vm"] == vm) & (state["page_state"] != PageState.UNBACKED)):
-        first = int(state["offset_bytes"][row]) // PAGE_BYTES
-        stop = first + -(-int(state["length_bytes"][row]) // PAGE_BYTES)
-        is_backed[first:stop] = True
-    page = np.flatnonzero(~is_backed)
-    free_blocks(page, np.ones_like(page), is_backed.copy(), constants, guest)
-    guest.is_reported[guest.block_order != NOT_FREE] = True
-
-
-def _demand(
-    captured: Captured,
-    is_free: npt.NDArray[np.bool_],
-    stays: npt.NDArray[np.bool_],
-    before: Reporting,
-) -> Demand:
-    """Read what changes hands and is to be placed, in the order of time."""
-    free_ns = np.zeros(captured.kind.size, np.int64)
-    seen = np.zeros((2, LARGEST_ORDER + 1), np.int64)
-    date_reports(captured, before.delay_ns, before.capacity, seen, free_ns)
-    room = int(captured.page_count.sum())
-    demand = Demand(np.zeros(room, np.int64), np.zeros(room, np.int8), np.zeros(room, np.int64))
-    rows = read_demand(captured, free_ns, is_free, np.zeros(is_free.size, np.int64), demand)
-    row = np.flatnonzero(~stays[demand.page[:rows]])
-    by_time = row[np.argsort(demand.time_ns[row], kind="stable")]
-    return Demand._make(column[by_time] for column in demand)
 
 
 def _staying(
@@ -311,9 +325,9 @@ def _clear_at_boot(boot: Columns, stop_ns: int, page_count: int) -> Placed:
 
     Source: Linux 6.1 mm/page_alloc.c, memblock_free_pages() and free_pages_prepare().
     """
-    faults = _captured(boot, page_count, boot["kind"] == Kind.FAULT)
+    faults = captured_events(boot, page_count, boot["kind"] == Kind.FAULT)
     is_touched = np.zeros(page_count, np.bool_)
-    is_touched[:_FIRST_USABLE_PAGE] = True
+    is_touched[:FIRST_USABLE_PAGE] = True
     for first, pages in zip(faults.page, faults.page_count, strict=True):
         is_touched[first : first + pages] = True
     page = np.flatnonzero(~is_touched)

@@ -118,7 +118,7 @@ class Host(_Choices):
     reclaim: str | None = None
     """How the host chooses what goes to swap: Linux's two lists, or what is least recent."""
     swap: str | None = None
-    """What it swaps to: zram, which answers at once, or a block device."""
+    """What it swaps to: zram, which answers at once, or a device of one of two kinds."""
     swap_bytes: int | None = None
     """Room in swap."""
     page_cluster: int | None = None
@@ -159,9 +159,25 @@ which no window spans."""
 _HOST_WORDS: Final[dict[str, tuple[str, ...]]] = {
     "limit": ("cgroup", "host"),
     "reclaim": ("two-list", "least-recent"),
-    "swap": ("zram", "block"),
+    "swap": ("zram", "ssd", "disk"),
     "content": ("zero", "other"),
 }
+
+
+class Cost(_Choices):
+    """What swap costs in time; it changes nothing else.  Each is by default that of the device."""
+
+    swap_read_latency_ns: int | None = None
+    """From a fault to its page, read from swap."""
+    swap_read_bytes_per_second: int | None = None
+    """How fast more pages follow that are read ahead."""
+    swap_write_bytes_per_second: int | None = None
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _read_number(cls, value: object, info: ValidationInfo) -> int | None:
+        least = 0 if str(info.field_name).endswith("_ns") else 1
+        return _number_within(f"cost.{info.field_name}", value, (least, 2**60))
 
 
 class Settings(_Choices):
@@ -170,6 +186,12 @@ class Settings(_Choices):
     device: Device = Device()
     guest: Guest = Guest()
     host: Host = Host()
+    cost: Cost = Cost()
+
+    @property
+    def runs_as_captured(self) -> bool:
+        """Whether all but costs is as captured."""
+        return Settings(cost=self.cost) == self
 
     @property
     def changed(self) -> dict[str, bool | int | str]:
@@ -183,7 +205,7 @@ class Settings(_Choices):
 
     @property
     def _tables(self) -> tuple[tuple[str, _Choices], ...]:
-        return (("device", self.device), ("guest", self.guest), ("host", self.host))
+        return tuple((table, getattr(self, table)) for table in type(self).model_fields)
 
     @property
     def label(self) -> str:
@@ -202,7 +224,7 @@ def read_settings(assignments: Iterable[str] = (), config: Path | None = None) -
     assignments
         Such as ``device.page_poison=off`` or ``guest.poison_val=0xaaaaaaaa``.
     config
-        A TOML file with the tables ``[device]``, ``[guest]`` and ``[host]``.
+        A TOML file with the tables ``[device]``, ``[guest]``, ``[host]`` and ``[cost]``.
 
     Raises
     ------
@@ -229,6 +251,7 @@ def read_settings(assignments: Iterable[str] = (), config: Path | None = None) -
         device=Device(**tables.get("device", {})),
         guest=Guest(**tables.get("guest", {})),
         host=Host(**tables.get("host", {})),
+        cost=Cost(**tables.get("cost", {})),
     )
 
 
@@ -242,7 +265,8 @@ def _read_toml(path: Path) -> dict[str, dict[str, Any]]:
     for name, table in document.items():
         if not isinstance(table, dict):
             raise UsageError(
-                f"{path}: {name!r} stands outside a table, expected [device], [guest] or [host]"
+                f"{path}: {name!r} stands outside a table, expected [device], [guest], [host] or "
+                "[cost]"
             )
     return document
 
@@ -262,7 +286,8 @@ def _number_within(
     """Read a setting that is a whole number, in the unit that its name ends with."""
     if value is None:
         return None
-    number = _number(value, times=name.endswith("_ns"), sizes=name.endswith("_bytes"))
+    sizes = name.endswith(("_bytes", "_bytes_per_second"))
+    number = _number(value, times=name.endswith("_ns"), sizes=sizes)
     first, last = limits
     if number is None or not first <= number <= last:
         shown = f"0x{first:x} to 0x{last:x}" if in_hexadecimal else f"{first} to {last}"

@@ -47,6 +47,7 @@ READ_AHEAD: Final = int(Kind.READ_AHEAD)
 WRITE: Final = int(FaultFlag.WRITE)
 SWAP_IN: Final = int(FaultFlag.SWAP_IN)
 WITHOUT_READ: Final = int(FaultFlag.WITHOUT_READ)
+DEAD: Final = int(FaultFlag.DEAD)
 
 FRUITLESS_MAX: Final = 16
 """Linux v6.18 mm/memcontrol.c, MAX_RECLAIM_RETRIES."""
@@ -162,6 +163,8 @@ def swap_in(page: int, block: int, status: int, memory: Memory) -> None:
         add_first(page, list_after_swap(page, memory), memory)
     if was_read or (rules.skips_zeros and reclaim.is_zero[page]):
         status |= WITHOUT_READ
+    if not reclaim.is_live[page]:
+        status |= DEAD
     back_page(page, page // memory.constants.huge_page_pages, host)
     reclaim.is_accessed[page] = True
     reclaim.has_copy[page] = True
