@@ -89,3 +89,16 @@ def test_what_cannot_be_answered_is_printed_with_the_reason(capsys) -> None:
 
     assert code == 0
     assert "order 0 from order 9: cannot answer: fragment-order9: captured with" in out
+
+
+def test_what_reporting_spared_swap_is_a_table_of_its_own(capsys) -> None:
+    """Also in the document; dead pages are predicted only."""
+    pair = ("traces/pressure-on.trace", "traces/pressure-off.trace")
+    code, out, _ = run(capsys, *pair)
+    (found,) = json.loads(run(capsys, *pair, "--json")[1])["avoided"]
+
+    assert code == 0
+    assert "What reporting spared the host's swap:" in out
+    assert "of it dead (predicted only)" in out
+    assert found["setting"] == "order 9, limit 260.00 MiB"
+    assert found["quantities"]["swap_out_pages"]["measured"] > 0

@@ -51,7 +51,18 @@ def validate(
         print_json(document(comparisons))
         return
     print_table(COLUMNS, rows(comparisons), right=RIGHT, fold=False)
+    _print_avoided(comparisons)
     _print_remarks(comparisons)
+
+
+def _print_avoided(comparisons: list[Comparison]) -> None:
+    from workbench.validation.validate.document import AVOIDED_COLUMNS, AVOIDED_RIGHT, avoided_rows
+
+    found = avoided_rows(comparisons)
+    if found:
+        print_text("\nWhat reporting spared the host's swap:")
+        print_table(AVOIDED_COLUMNS, found, right=AVOIDED_RIGHT, fold=False)
+        print_text("")
 
 
 def _traces(folders: list[Path]) -> list[Trace]:

@@ -7,7 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.validation.validate.bootstrap import Interval, mean_interval, median_interval
+from workbench.validation.validate.bootstrap import (
+    Interval,
+    mean_interval,
+    median_difference_interval,
+    median_interval,
+)
 
 VALUES = st.lists(st.floats(-1e9, 1e9), min_size=2, max_size=12)
 SMALLEST = np.finfo(np.float64).tiny
@@ -56,3 +61,10 @@ def test_the_same_runs_in_any_order_have_the_same_interval(values):
 @given(value=st.integers(0, 10**12), count=st.integers(2, 8))
 def test_equal_runs_have_an_interval_of_one_value(value, count):
     assert median_interval([float(value)] * count) == Interval(value, value)
+
+
+def test_the_difference_of_two_medians():
+    """Of equal runs it is one number; of pairs it reaches from the least to the most."""
+    assert median_difference_interval([7.0] * 3, [5.0] * 4) == Interval(2.0, 2.0)
+    assert median_difference_interval([0.0, 10.0], [1.0, 2.0]) == Interval(-2.0, 9.0)
+    assert median_difference_interval([0.0], [1.0, 2.0]) is None

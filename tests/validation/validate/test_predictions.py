@@ -13,7 +13,14 @@ from workbench.schema import Kind
 from workbench.trace import read_trace
 from workbench.units import MIB, NANOSECONDS
 from workbench.validation.validate.bootstrap import Interval
-from workbench.validation.validate.figures import Figures, figures, first_of, starting_at
+from workbench.validation.validate.figures import (
+    DEAD,
+    SWAP,
+    Figures,
+    figures,
+    first_of,
+    starting_at,
+)
 from workbench.validation.validate.predictions import (
     Compared,
     compare_figures,
@@ -52,8 +59,11 @@ def run_of(*points, seconds, peak=8, drain=None, swapped=(0, 0)):
         memory=line(*points, seconds=seconds),
         peak_bytes=peak * MIB,
         drain_seconds=drain,
-        swap_out_pages=swapped[0],
-        swap_in_pages=swapped[1],
+        swap={
+            **dict.fromkeys((*SWAP, *DEAD)),
+            "swap_out_pages": float(swapped[0]),
+            "swap_in_pages": float(swapped[1]),
+        },
     )
 
 

@@ -40,6 +40,15 @@ def median_interval(values: Sequence[float]) -> Interval | None:
     return _interval(values, lambda drawn: np.median(drawn, axis=1))
 
 
+def median_difference_interval(values: Sequence[float], others: Sequence[float]) -> Interval | None:
+    """Give the percentile interval of one median minus another, of independent runs."""
+    if min(len(values), len(others)) < RUNS_MIN:
+        return None
+    random = np.random.default_rng(SEED)
+    medians = [np.median(_resampled(runs, random), axis=1) for runs in (values, others)]
+    return _between(medians[0] - medians[1])
+
+
 def _interval(
     values: Sequence[float],
     sum_up: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]],
@@ -47,9 +56,16 @@ def _interval(
     """Draw as many values as there are, again and again (Efron, Ann. Statist. 7 (1979) 1-26)."""
     if len(values) < RUNS_MIN:
         return None
+    return _between(sum_up(_resampled(values, np.random.default_rng(SEED))))
+
+
+def _resampled(values: Sequence[float], random: np.random.Generator) -> npt.NDArray[np.float64]:
     # In order, so that the order in which the runs were named does not matter.
     ordered = np.sort(np.array(values, np.float64))
-    chosen = np.random.default_rng(SEED).integers(0, ordered.size, (RESAMPLES, ordered.size))
+    return ordered[random.integers(0, ordered.size, (RESAMPLES, ordered.size))]
+
+
+def _between(drawn: npt.NDArray[np.float64]) -> Interval:
     rest = (1 - LEVEL) / 2
-    low, high = np.quantile(sum_up(ordered[chosen]), [rest, 1 - rest])
+    low, high = np.quantile(drawn, [rest, 1 - rest])
     return Interval(float(low), float(high))

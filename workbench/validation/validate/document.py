@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any, Final
 from workbench.measure import BY_NAME, quantity_text
 from workbench.replay.door import made_with
 from workbench.units import NANOSECONDS
+from workbench.validation.validate.avoided import avoided
 from workbench.validation.validate.baselines import BASELINES
 from workbench.validation.validate.bootstrap import LEVEL, RESAMPLES, SEED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from workbench.validation.validate.avoided import AvoidedBy
+    from workbench.validation.validate.bootstrap import Interval
     from workbench.validation.validate.predictions import Compared, Comparison
 
 COLUMNS: Final = (
@@ -37,6 +40,7 @@ def document(comparisons: Sequence[Comparison]) -> dict[str, Any]:
         "made_with": made_with(),
         "bootstrap": {"seed": SEED, "resamples": RESAMPLES, "level": LEVEL},
         "comparisons": [_entry(comparison) for comparison in comparisons],
+        "avoided": [_avoided_entry(one) for one in avoided(comparisons)],
     }
 
 
@@ -55,6 +59,26 @@ def _entry(comparison: Comparison) -> dict[str, Any]:
         "notes": list(comparison.notes),
         "quantities": {
             name: _quantity(name, compared) for name, compared in comparison.quantities.items()
+        },
+    }
+
+
+def _avoided_entry(one: AvoidedBy) -> dict[str, Any]:
+    return {
+        "scenario": one.workload.label,
+        "setting": one.setting.label,
+        "live_without": one.live_without,
+        "live_with": one.live_with,
+        "quantities": {
+            pages.quantity: {
+                "unit": BY_NAME[pages.quantity].unit,
+                "without": pages.without,
+                "measured": pages.measured,
+                "measured_interval": None if pages.interval is None else list(pages.interval),
+                "predicted": pages.predicted,
+                "predicted_dead": pages.predicted_dead,
+            }
+            for pages in one.pages
         },
     }
 
@@ -87,19 +111,56 @@ def rows(comparisons: Sequence[Comparison]) -> list[tuple[str, ...]]:
     ]
 
 
+AVOIDED_COLUMNS: Final = (
+    "scenario",
+    "setting",
+    "runs",
+    "quantity",
+    "without",
+    "avoided",
+    "95 %",
+    "predicted",
+    "of it dead (predicted only)",
+)
+AVOIDED_RIGHT: Final = AVOIDED_COLUMNS[4:]
+
+
+def avoided_rows(comparisons: Sequence[Comparison]) -> list[tuple[str, ...]]:
+    """Give the rows of the table of what reporting avoided."""
+    return [
+        (
+            one.workload.label,
+            one.setting.label,
+            f"{one.live_without} / {one.live_with}",
+            pages.quantity,
+            _value(pages.without, unit),
+            _value(pages.measured, unit),
+            _between(pages.interval, unit),
+            _value(pages.predicted, unit),
+            _value(pages.predicted_dead, unit),
+        )
+        for one in avoided(comparisons)
+        for pages in one.pages
+        for unit in (BY_NAME[pages.quantity].unit,)
+    ]
+
+
 def _texts(name: str, compared: Compared) -> tuple[str, ...]:
     unit = BY_NAME[name].unit
-    interval = compared.interval
     return (
         _value(compared.predicted, unit),
         _value(compared.live, unit),
-        "-"
-        if interval is None
-        else f"{_value(interval.low, unit)} to {_value(interval.high, unit)}",
+        _between(compared.interval, unit),
         _percent(compared.difference),
         compared.verdict,
         *(_percent(compared.baselines.get(baseline)) for baseline in BASELINES),
     )
+
+
+def _between(interval: Interval | None, unit: str) -> str:
+    if interval is None:
+        return "-"
+    return f"{_value(interval.low, unit)} to {_value(interval.high, unit)}"
 
 
 def _value(value: float | None, unit: str) -> str:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from workbench.measure import Series, metrics, series
+from workbench.measure import Series, measured_metrics, metrics, series
 from workbench.measure.residency import resident_series
 from workbench.schema import Kind
 from workbench.units import NANOSECONDS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from workbench.replay import Replay
 
 MEMORY: Final = (
@@ -22,7 +24,15 @@ MEMORY: Final = (
     "resident_byte_seconds",
 )
 DRAIN: Final = "drain_seconds"
-SWAP: Final = ("swap_out_pages", "swap_in_pages")
+SWAP: Final = ("swap_out_pages", "swap_in_pages", "swap_written_pages", "swap_read_pages")
+DEAD: Final = ("swap_out_dead_pages", "swap_in_dead_pages")
+"""Only predicted: a host does not know what is free in its guests."""
+
+COUNTED: Final = {
+    "swap_written_pages": "measured_swap_out_pages",
+    "swap_read_pages": "measured_swap_in_pages",
+}
+"""Of live runs the host's counters have these, which miss nothing and are of the whole host."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,13 +48,14 @@ class Figures:
         Of the whole run, its boot included.
     drain_seconds
         As the metric of that name; None where memory never fell.
+    swap
+        Pages, by the names in SWAP and DEAD; None where nobody knows.
     """
 
     memory: Series
     peak_bytes: int
     drain_seconds: float | None
-    swap_out_pages: int
-    swap_in_pages: int
+    swap: Mapping[str, float | None]
 
     @property
     def window_ns(self) -> int:
@@ -62,23 +73,32 @@ class Figures:
             "resident_bytes_final": float(self.memory.value[-1]),
             "resident_byte_seconds": series.integral(self.memory) / NANOSECONDS,
             "drain_seconds": self.drain_seconds,
-            "swap_out_pages": float(self.swap_out_pages),
-            "swap_in_pages": float(self.swap_in_pages),
+            **self.swap,
         }
+
+
+def live_figures(run: Replay) -> Figures:
+    """Sum up a live run, replayed as captured; its I/O by the host's own counters."""
+    counted = measured_metrics(run.trace)
+    io = {name: _number(counted[counter]["value"]) for name, counter in COUNTED.items()}
+    found = figures(run)
+    return replace(found, swap={**found.swap, **io})
 
 
 def figures(run: Replay) -> Figures:
     """Sum up a replay."""
-    found = {name: entry["value"] for name, entry in metrics(run).items()}
-    drain, out_pages, in_pages = (found[name] for name in (DRAIN, *SWAP))
+    found = {name: _number(entry["value"]) for name, entry in metrics(run).items()}
     memory = resident_series(run)
     return Figures(
         memory=starting_at(memory, start_ns(run)),
         peak_bytes=int(memory.value.max()),
-        drain_seconds=None if drain is None else float(str(drain)),
-        swap_out_pages=int(str(out_pages)),
-        swap_in_pages=int(str(in_pages)),
+        drain_seconds=found[DRAIN],
+        swap={name: found[name] for name in (*SWAP, *DEAD)},
     )
+
+
+def _number(value: object) -> float | None:
+    return None if value is None else float(str(value))
 
 
 def start_ns(run: Replay) -> int:

@@ -9,14 +9,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from workbench.errors import UnidentifiableError, UsageError
-from workbench.replay import replay
+from workbench.replay import Host, replay
 from workbench.validation.validate.baselines import BASELINES, baselines
 from workbench.validation.validate.bootstrap import Interval, mean_interval, median_interval
-from workbench.validation.validate.figures import DRAIN, MEMORY, SWAP, Figures, figures
+from workbench.validation.validate.figures import (
+    DRAIN,
+    MEMORY,
+    SWAP,
+    Figures,
+    figures,
+    live_figures,
+)
 from workbench.validation.validate.setting import Setting, Workload, setting_of, settings_to_ask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from workbench.replay import Replay, Settings
     from workbench.trace import Trace
@@ -75,6 +82,26 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunFigures:
+    """The figures of every run of a comparison.
+
+    Attributes
+    ----------
+    modelled
+        The captures, as the model of the host has them; empty where nothing was swapped.
+    captured
+        The same captures, as measured.
+    predicted, live
+        Of the setting that is asked for.
+    """
+
+    modelled: tuple[Figures, ...]
+    captured: tuple[Figures, ...]
+    predicted: tuple[Figures, ...]
+    live: tuple[Figures, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """One setting of one workload, predicted from captures of another setting.
 
@@ -93,6 +120,8 @@ class Comparison:
     captured_ns, live_ns
         How long the runs lasted from the beginning of the window, on average.  A prediction takes
         as long as its capture did.
+    figures
+        What was compared, run by run; None where nothing was.
     """
 
     workload: Workload
@@ -107,6 +136,7 @@ class Comparison:
     model_error: float | None = None
     captured_ns: float = 0.0
     live_ns: float = 0.0
+    figures: RunFigures | None = None
 
 
 Runs = dict[Setting, list["Replay"]]
@@ -220,13 +250,12 @@ def _filled(
     live: Sequence[Replay],
 ) -> Comparison:
     predicted = [figures(run) for run in answers]
-    measured = [figures(run) for run in live]
-    answered = set(comparison.captures)
+    measured = [live_figures(run) for run in live]
+    answering = [run for run in captures if run.trace.name in set(comparison.captures)]
     simple: defaultdict[str, list[Figures]] = defaultdict(list)
-    for captured in captures:
-        if captured.trace.name in answered:
-            for name, found in baselines(captured, comparison.asked.order).items():
-                simple[name].append(found)
+    for captured in answering:
+        for name, found in baselines(captured, comparison.asked.order).items():
+            simple[name].append(found)
     window_ns = min(one.window_ns for one in (*predicted, *measured))
     errors = [run.model_error["resident_bytes"] for run in answers]
     return Comparison(
@@ -241,8 +270,24 @@ def _filled(
         notes=tuple(dict.fromkeys(note for run in answers for note in run.identifiable.notes)),
         captured_ns=statistics.fmean(one.window_ns for one in predicted),
         live_ns=statistics.fmean(one.window_ns for one in measured),
+        figures=RunFigures(
+            modelled=tuple(figures(run) for run in _modelled(answering)),
+            captured=tuple(live_figures(run) for run in answering),
+            predicted=tuple(predicted),
+            live=tuple(measured),
+        ),
         model_error=max((error["mean"] for error in errors if error), default=None),
     )
+
+
+def _modelled(captures: Sequence[Replay]) -> Iterator[Replay]:
+    """Let the model of the host decide what of the captures themselves goes to swap."""
+    for run in captures:
+        if run.ledger.swapped_delta_pages.any():
+            yield replay(run.trace, host=_AS_CAPTURED)
+
+
+_AS_CAPTURED: Final = Host(reclaim="two-list")
 
 
 def compare_figures(
