@@ -172,6 +172,34 @@ def test_losses_are_an_exit_code_of_their_own(monkeypatch, capsys, tmp_path) -> 
     assert "3 events were lost; the trace is kept" in said
 
 
+@pytest.mark.parametrize("arguments", [[], ["readahead", "--seed", "1"]])
+def test_an_overcommitted_host_has_one_scenario(capsys, tmp_path, arguments) -> None:
+    """Named or made up."""
+    code, _, said = run(capsys, "lab", "overcommit", *arguments, "-o", str(tmp_path / "x"))
+
+    assert code == 2
+    assert "give a scenario, or --seed to make one up; not both" in said
+
+
+def test_a_made_up_scenario_is_run_on_the_host_it_asks_for(monkeypatch, capsys, tmp_path) -> None:
+    """Two guests, a limit and swap; the seed names it."""
+    asked = []
+
+    def run_lab(settings, output, **_options):
+        asked.append(settings)
+        return write_trace(output, TWO_BLOCKS, samples=two_block_samples()).path
+
+    monkeypatch.setattr(lab.repeats, "run_lab", run_lab)
+    options = ["--seed", "5", "--repeats", "1", "--setting", "on", "-o", str(tmp_path / "x")]
+    code, out, _ = run(capsys, "lab", "overcommit", *options)
+
+    assert code == 0
+    assert [(one.scenario.name, one.guest_count) for one in asked] == [("random-overcommit-5", 2)]
+    assert asked[0].memory_limit_bytes
+    assert asked[0].zram_bytes
+    assert "pswpout" in out
+
+
 def test_repeated_runs_take_turns_and_are_summed_up(monkeypatch, capsys, tmp_path) -> None:
     """Each is a trace; the table ends with the mean of each setting."""
 

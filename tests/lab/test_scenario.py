@@ -10,6 +10,7 @@ from workbench.lab import (
     load_scenario,
     parse_scenario,
     parse_size,
+    random_overcommit_scenario,
     random_scenario,
 )
 from workbench.lab.scenario import STEPS_MAX
@@ -172,6 +173,23 @@ def test_scenarios_made_up_at_random_are_good_scenarios(seed):
     freed = [step.name for step in scenario.steps if step.word == "free"]
     assert sorted(made) == sorted(freed)
     assert made
+
+
+@given(seed=st.integers(0, 2**64))
+def test_overcommitted_scenarios_made_up_at_random_ask_for_too_little_memory(seed):
+    """What is kept is never freed, and read now and then; two guests want more than there is."""
+    scenario = random_overcommit_scenario(seed)
+    host = scenario.host
+
+    assert scenario == random_overcommit_scenario(seed)
+    assert host.guest_count == 2
+    assert 440 * MIB <= host.memory_limit_bytes < 560 * MIB
+    assert host.zram_bytes
+    assert scenario.peak_bytes <= 256 * MIB
+    made = [step.name for step in scenario.steps if step.word in ("take", "scatter")]
+    freed = [step.name for step in scenario.steps if step.word == "free"]
+    assert sorted([*freed, "kept"]) == sorted(made)
+    assert [step.name for step in scenario.steps if step.word == "touch"].count("kept") == 3
 
 
 @given(text=st.text(alphabet="take free repeat{}\n 4K5#ab", max_size=80))

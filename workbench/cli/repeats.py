@@ -15,7 +15,7 @@ from workbench.units import format_bytes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from workbench.lab import LabSettings
+    from workbench.lab import LabSettings, Scenario
 
 RESULT_NAME: Final = "runs.json"
 
@@ -64,9 +64,14 @@ def repeat(
 
 
 def overcommit(
-    scenario: ScenarioArgument,
+    scenario: Annotated[
+        str | None, typer.Argument(metavar="SCENARIO", help="A name, or a file; or --seed.")
+    ] = None,
     *,
     output: OutputOption,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="Make a scenario up, by chance.")
+    ] = None,
     setting: SettingOption = None,
     repeats: Annotated[
         int | None, typer.Option(metavar="N", help="Runs of each setting (8).")
@@ -81,15 +86,25 @@ def overcommit(
 
     Example: workbench lab overcommit peaks-alternate -o alternate
     """
-    from workbench.lab import load_scenario
     from workbench.lab.repeats import REPEATS_DEFAULT, recommended_settings
 
-    common = recommended_settings(load_scenario(scenario), record_access=access)
+    common = recommended_settings(_overcommit_scenario(scenario, seed), record_access=access)
     repeat_count = REPEATS_DEFAULT if repeats is None else repeats
     runs = _perform(common, setting, repeat_count, output, as_json=as_json)
     if not as_json:
         _print_swap(runs)
     _refuse_losses(runs, allow_lost=allow_lost)
+
+
+def _overcommit_scenario(name: str | None, seed: int | None) -> Scenario:
+    from workbench.errors import UsageError
+    from workbench.lab import load_scenario, random_overcommit_scenario
+
+    if seed is not None and name is None:
+        return random_overcommit_scenario(seed)
+    if seed is None and name is not None:
+        return load_scenario(name)
+    raise UsageError("give a scenario, or --seed to make one up; not both")
 
 
 def _perform(

@@ -1,6 +1,6 @@
 """Throwaway guests: a scenario in, a live QEMU guest that performs it, and nothing left behind."""
 
-from workbench.lab.chance import random_scenario
+from workbench.lab.chance import random_overcommit_scenario, random_scenario
 from workbench.lab.run import OpenCapture, Recorder, run_lab
 from workbench.lab.scenario import (
     Scenario,
@@ -25,6 +25,7 @@ __all__ = [
     "parse_poison",
     "parse_scenario",
     "parse_size",
+    "random_overcommit_scenario",
     "random_scenario",
     "run_lab",
 ]

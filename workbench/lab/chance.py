@@ -1,4 +1,4 @@
-"""Scenarios made up at random, for tests that nobody could have tuned a model to."""
+"""Scenarios made up at random, which nobody can have tuned a model to."""
 
 from __future__ import annotations
 
@@ -23,15 +23,47 @@ def random_scenario(seed: int) -> Scenario:
     the end, so that it takes an emulated guest some 15 s.
     """
     choose = random.Random(seed)
-    lines = [f"# Made up from seed {seed}."]
+    steps = [line for step in _random_steps(choose, MOST_BYTES) for line in step]
+    return _scenario([f"# Made up from seed {seed}.", *steps], name=f"random-{seed}")
+
+
+def random_overcommit_scenario(seed: int) -> Scenario:
+    """Make up a scenario for two guests in too little memory: likewise, for some 25 s.
+
+    Besides what it takes and frees at random it keeps some memory throughout, and reads all of it
+    now and then: that must not go to swap, and will.
+    """
+    choose = random.Random(seed)
+    kept_bytes = choose.randrange(8, 17) * 4 * MIB
+    lines = [
+        f"# Two guests in too little memory, made up from seed {seed}.",
+        "host guests 2",
+        f"host memory-limit {choose.randrange(22, 28) * 20}M",
+        "host swap 2G",
+        f"take kept {kept_bytes // MIB}M",
+        f"stagger {choose.randrange(1, 9) * 500}ms",
+    ]
+    for number, step in enumerate(_random_steps(choose, MOST_BYTES - kept_bytes), 1):
+        lines += step
+        lines += ["touch kept"] if number % _TOUCHED_EVERY == 0 else []
+    return _scenario(lines, name=f"random-overcommit-{seed}")
+
+
+_TOUCHED_EVERY: Final = 4
+
+
+def _scenario(lines: list[str], name: str) -> Scenario:
+    return parse_scenario("\n".join(lines) + "\n", name=name, origin=f"scenario {name}")
+
+
+def _random_steps(choose: random.Random, most_bytes: int) -> Iterator[list[str]]:
+    """Give the lines of each step, and in the end of all that is left to free."""
     held: dict[str, tuple[str, int]] = {}
     for number in range(STEPS):
-        room_bytes = MOST_BYTES - sum(size for _, size in held.values())
-        lines.append(_random_step(choose, f"file{number}", held, room_bytes))
-        lines.append(f"idle {choose.randrange(1, 21) * 100}ms")
-    lines += [f"free {name}" for name in held]
-    text = "\n".join(lines) + "\n"
-    return parse_scenario(text, name=f"random-{seed}", origin=f"random scenario of seed {seed}")
+        room_bytes = most_bytes - sum(size for _, size in held.values())
+        step = _random_step(choose, f"file{number}", held, room_bytes)
+        yield [step, f"idle {choose.randrange(1, 21) * 100}ms"]
+    yield [f"free {name}" for name in held]
 
 
 def _random_step(
