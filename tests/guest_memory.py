@@ -16,8 +16,10 @@ from workbench.model.guest import (
     Captured,
     Demand,
     GuestConstants,
+    Ownership,
     date_reports,
     free_blocks,
+    new_demand,
     new_guest,
     new_placed,
     place_demand,
@@ -104,11 +106,12 @@ def begin(played):
 
 
 def demand_of(rows):
-    """Rows of (time, action, page) as columns."""
+    """Rows of (time, action, page) as columns, in this order."""
     return Demand(
         np.array([row[0] for row in rows], np.int64),
         np.array([row[1] for row in rows], np.int8),
         np.array([row[2] for row in rows], np.int64),
+        np.arange(len(rows)),
     )
 
 
@@ -177,12 +180,16 @@ def filled(lists):
 
 
 def captured_of(events):
-    """Events of (time, kind, page, pages) as columns of a capture."""
+    """Events of (time, kind, page, pages) as columns of a capture; of a fault also what it touched.
+
+    Which is the first of its pages unless it is said.
+    """
     return Captured(
         np.array([event[0] for event in events], np.int64),
         np.array([KINDS[event[1]] for event in events], np.int8),
         np.array([event[2] for event in events], np.int64),
         np.array([event[3] for event in events], np.int64),
+        np.array([event[4] if len(event) > 4 else event[2] for event in events], np.int64),
         np.full(len(events), NO_ELEMENT, np.int64),
         np.array([event[1] != "read" for event in events], np.bool_),
     )
@@ -202,9 +209,10 @@ def read(events, dates, free, page_count):
     is_free[sorted(free)] = True
     free_ns = np.array([dates.get(number, 0) for number in range(len(events))], np.int64)
     room = sum(event[3] for event in events)
-    demand = Demand(np.zeros(room, np.int64), np.zeros(room, np.int8), np.zeros(room, np.int64))
-    taken_ns = np.zeros(page_count, np.int64)
-    rows = read_demand(captured_of(events), free_ns, is_free, taken_ns, demand)
+    demand = new_demand(room)
+    nothing = np.zeros((2, page_count), np.int64)
+    guest = Ownership(is_free, np.zeros(page_count, np.bool_), *nothing)
+    rows = read_demand(captured_of(events), free_ns, guest, demand)
     columns = (column[:rows].tolist() for column in demand)
     return list(zip(*columns, strict=True)), set(np.flatnonzero(is_free).tolist())
 

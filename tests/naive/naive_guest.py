@@ -192,7 +192,7 @@ class Guest:
 def date_reports(events, delay, capacity):
     """Date the reports among events of (time, kind, page, pages): number of event to time."""
     passes = []
-    for number, (time, kind, _, pages) in enumerate(events):
+    for number, (time, kind, _, pages, *_) in enumerate(events):
         if kind != "report":
             continue
         if not passes or time - passes[-1]["time"] > delay // 2:
@@ -216,20 +216,35 @@ def date_reports(events, delay, capacity):
 
 
 def read_demand(events, dates, free):
-    """Rows of (time, action, page) from events of (time, kind, page, pages), and what is free."""
+    """Rows of (time, action, page, rank), and what is free, from events of a capture.
+
+    Those are (time, kind, page, pages), and what a fault touched unless it is the first.
+    """
     rows = []
     free = set(free)
+    backed = set()
+    last = {}
     taken = {}
-    for number, (time, kind, first, pages) in enumerate(events):
-        for page in range(first, first + pages):
-            if kind == "report" and page not in free:
-                free.add(page)
-                rows.append((max(dates[number], taken.get(page, 0)), 0, page))
-            elif kind == "fault" and page in free:
-                free.remove(page)
-                taken[page] = time
-                rows.append((time, 1, page))
-            elif kind != "report" and page not in free:
-                taken[page] = time
-                rows.append((time, {"read": 2}.get(kind, 3), page))
+    for number, (time, kind, first, pages, *touched) in enumerate(events):
+        block = range(first, first + pages)
+        if kind == "report":
+            backed -= set(block)
+            for page in block:
+                if page not in free:
+                    since = max(dates[number], last.get(page, 0))
+                    rows.append((since, 0, page, taken.get(page, 0)))
+            free |= set(block)
+            continue
+        if kind == "fault":
+            backed |= set(block)
+            used = touched or [first]
+        else:
+            used = [page for page in block if page not in free or page in backed]
+        for page in used:
+            if page in free:
+                taken[page] = len(rows)
+            action = 1 if page in free else {"read": 2}.get(kind, 3)
+            rows.append((time, action, page, len(rows)))
+            last[page] = time
+        free -= set(used)
     return rows, free

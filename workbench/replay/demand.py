@@ -12,8 +12,10 @@ from workbench.model.guest import (
     Demand,
     GuestConstants,
     GuestState,
+    Ownership,
     date_reports,
     free_blocks,
+    new_demand,
     read_demand,
 )
 from workbench.schema import NO_BLOCK, FaultFlag, Kind, PageState
@@ -41,13 +43,13 @@ def captured_events(events: Columns, page_count: int, is_wanted: npt.NDArray[np.
         for name in ("kind", "offset_bytes", "length_bytes", "time_ns", "element", "status")
     )
     pages = np.maximum(length_bytes // PAGE_BYTES, 1)
-    first = first_bytes // PAGE_BYTES
+    touched = first = first_bytes // PAGE_BYTES
     # What the host backs for a fault is aligned to its own size.
     first = np.where(kind == Kind.FAULT, first // pages * pages, first)
     is_there = (kind == Kind.FAULT) | (pages <= page_count - first)
     pages = np.minimum(pages, page_count - first)
     writes = status & FaultFlag.WRITE != 0
-    columns = (time_ns, kind.astype(np.int8), first, pages, element, writes)
+    columns = (time_ns, kind.astype(np.int8), first, pages, touched, element, writes)
     return Captured._make(column[is_there] for column in columns)
 
 
@@ -115,7 +117,8 @@ def guest_demand(captured: Captured, is_free: npt.NDArray[np.bool_], before: Rep
     seen = np.zeros((2, LARGEST_ORDER + 1), np.int64)
     date_reports(captured, before.delay_ns, before.capacity, seen, free_ns)
     room = int(captured.page_count.sum())
-    demand = Demand(np.zeros(room, np.int64), np.zeros(room, np.int8), np.zeros(room, np.int64))
-    rows = read_demand(captured, free_ns, is_free, np.zeros(is_free.size, np.int64), demand)
-    by_time = np.argsort(demand.time_ns[:rows], kind="stable")
+    demand = new_demand(room)
+    guest = Ownership(is_free, np.zeros_like(is_free), *np.zeros((2, is_free.size), np.int64))
+    rows = read_demand(captured, free_ns, guest, demand)
+    by_time = np.lexsort((demand.rank[:rows], demand.time_ns[:rows]))
     return Demand._make(column[by_time] for column in demand)

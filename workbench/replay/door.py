@@ -19,7 +19,7 @@ from workbench.replay.identify import Identifiable, UnanswerableError, judge
 from workbench.replay.limits import seen_limits
 from workbench.replay.memory import host_error, is_otherwise, serve_run
 from workbench.replay.model_error import model_error
-from workbench.replay.placement import place_trace, with_frees
+from workbench.replay.placement import place_trace, with_touches
 from workbench.replay.settings import Cost, Device, Guest, Host, Settings
 from workbench.replay.trace_run import run_trace
 from workbench.schema import SCHEMA_VERSION, Kind
@@ -172,9 +172,9 @@ def replay(
     replayed = _placed(trace, facts, settings, as_captured)
     run = captured if settings.runs_as_captured else run_trace(trace, replayed, settings)
     if settings.host.is_chosen or (facts.swaps and is_otherwise(run, captured)):
-        replayed, run = _with_frees(trace, facts, settings, (replayed, run))
+        replayed, run = _touched(trace, facts, settings, replayed)
         replayed, run, notes = serve_run(trace, replayed, run, settings, seen_limits(captured))
-        error |= {"host": host_error(trace, as_captured, captured)}
+        error |= {"host": host_error(trace, *_touched(trace, facts, Settings(), as_captured))}
         identifiable = identifiable.noting(notes)
     events = _event_counts(run.ledger, captured.ledger, as_captured.decisions)
     return Replay(
@@ -202,14 +202,11 @@ def _placed(trace: Trace, facts: TraceFacts, settings: Settings, as_captured: Ha
     return replayed
 
 
-def _with_frees(
-    trace: Trace, facts: TraceFacts, settings: Settings, replayed: tuple[Happened, TraceRun]
+def _touched(
+    trace: Trace, facts: TraceFacts, settings: Settings, replayed: Happened
 ) -> tuple[Happened, TraceRun]:
-    """Tell the model of the host what is free in guests that live as captured."""
-    followed = with_frees(trace, facts, settings, replayed[0].columns)
-    if followed is None:
-        return replayed
-    told = happened(followed)
+    """Tell the model of the host what guests access and free that live as captured."""
+    told = happened(with_touches(trace, facts, settings, replayed.columns))
     return told, run_trace(trace, told, settings)
 
 

@@ -69,8 +69,6 @@ def serve_trace(
     limits = limits_under(settings.host, seen)
     rules = reclaim_constants(trace, settings.host, limits)
     rows, requests = _requests(columns, ledger, space, limits)
-    if trace.manifest.access_interval_ns is None:
-        rows, requests = _with_whole_ranges(rows, requests)
     room = 2 * int(requests.page_count.sum()) + 1000
     while True:
         memory = _memory(trace, space, rules, room)
@@ -171,30 +169,6 @@ def _requests(
         limit_pages=limits.at(columns["time_ns"][rows].astype(np.int64)),
     )
     return rows, requests
-
-
-def _with_whole_ranges(
-    rows: npt.NDArray[np.intp], requests: Requests
-) -> tuple[npt.NDArray[np.intp], Requests]:
-    """Let guests access all of what a captured fault brought, where accesses were not recorded.
-
-    They do not fault again on what a huge page backs.
-    """
-    pages = requests.allocated_bytes // PAGE_BYTES
-    large = np.flatnonzero(pages > 1)
-    whole = Requests._make(column[large] for column in requests)
-    whole = whole._replace(
-        kind=np.full(large.size, Kind.ACCESS, np.int8),
-        page=whole.page // pages[large] * pages[large],
-        page_count=pages[large],
-        status=whole.status & FaultFlag.WRITE,
-        allocated_bytes=np.full(large.size, UNKNOWN),
-    )
-    order = np.argsort(np.concatenate((2 * np.arange(rows.size), 2 * large + 1)), kind="stable")
-    merged = Requests._make(
-        np.concatenate((requests[column], whole[column]))[order] for column in range(len(requests))
-    )
-    return np.concatenate((rows, rows[large]))[order], merged
 
 
 def _written(columns: Columns, rows: npt.NDArray[np.intp], moves: Moves, space: _Space) -> Columns:

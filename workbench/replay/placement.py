@@ -27,6 +27,7 @@ from workbench.model.guest import (
     place_demand,
 )
 from workbench.model.guest.columns import GIVE
+from workbench.replay.accesses import with_accesses
 from workbench.replay.demand import (
     FIRST_USABLE_PAGE,
     captured_events,
@@ -69,7 +70,7 @@ def place_trace(
     -------
     The columns of the table of events; None where no guest notices, and all stays as captured.
     """
-    events = trace.columns("events")
+    events = with_accesses(trace, trace.columns("events"))
     changes = _changes(facts, settings, follows_touches=follows_touches)
     if not any(change.is_noticed for change in changes):
         return None
@@ -82,33 +83,34 @@ def place_trace(
     )
 
 
-def with_frees(
-    trace: Trace, facts: TraceFacts, settings: Settings, columns: Columns
-) -> Columns | None:
-    """Add what is free when, for the model of the host, in guests whose addresses are as captured.
+def with_touches(trace: Trace, facts: TraceFacts, settings: Settings, columns: Columns) -> Columns:
+    """Add what guests access and free, for the model of the host, where addresses are as captured.
 
-    Known of guests that report, as their demand is.
+    What is free is known of guests that report, as their demand is.
 
     Parameters
     ----------
     columns
-        The events; those of guests that notice the settings have what is free already.
+        The events; those of guests that notice the settings have all of that already.
 
     Returns
     -------
-    The columns of the table of events; None where nothing is to be added.
+    The columns of the table of events.
     """
     changes = _changes(facts, settings, follows_touches=True)
     follows = [
         not change.is_noticed and change.before.order != NO_REPORTING and _shows_demand(machine)
         for change, machine in zip(changes, facts.machines, strict=True)
     ]
-    if not any(follows):
-        return None
+    accesses = partial(with_accesses, trace)
     return _of_each_machine(
         columns,
         [
-            partial(_add_frees, trace, vm, change) if is_followed else _unchanged
+            _unchanged
+            if change.is_noticed
+            else partial(_add_frees, trace, vm, change)
+            if is_followed
+            else accesses
             for vm, (change, is_followed) in enumerate(zip(changes, follows, strict=True))
         ],
     )
@@ -195,8 +197,7 @@ def _read_life(trace: Trace, vm: int, change: _Change, own: Columns) -> _Life:
     is_moved = np.isin(own["kind"], (Kind.FAULT, Kind.REPORT, Kind.DISCARD, Kind.ACCESS))
     is_moved &= own["time_ns"] >= first_ns
     page_count = trace.manifest.virtual_machines[vm].ram_blocks[0].used_bytes // PAGE_BYTES
-    is_read = is_moved & (change.follows_touches | (own["kind"] != Kind.ACCESS))
-    captured = captured_events(own, page_count, is_read)
+    captured = captured_events(own, page_count, is_moved)
     constants = _constants(page_count, change)
     stays = np.zeros(page_count, np.bool_)
 
@@ -252,10 +253,14 @@ def _place_machine(trace: Trace, vm: int, change: _Change, own: Columns) -> Colu
     kept = _merged(vm, kept, _staying(life.captured, life.stays, change.after, first_element))
     if change.follows_touches:
         kept = _merged(vm, kept, _frees(life.demand, ~to_place, change))
+    else:
+        is_event = kept["kind"] != Kind.ACCESS
+        kept = {name: values[is_event] for name, values in kept.items()}
     return _merged(vm, kept, placed)
 
 
 def _add_frees(trace: Trace, vm: int, change: _Change, own: Columns) -> Columns:
+    own = with_accesses(trace, own)
     demand = _read_life(trace, vm, change, own).demand
     return _merged(vm, own, _frees(demand, np.ones(demand.page.size, np.bool_), change))
 

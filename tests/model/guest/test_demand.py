@@ -12,7 +12,7 @@ from workbench.model.guest.demand import order_of
 
 PAGES = 128
 
-GIVE, TAKE, WRITE = 0, 1, 3
+GIVE, TAKE, READ, WRITE = 0, 1, 2, 3
 
 
 @st.composite
@@ -27,7 +27,9 @@ def captures(draw):
     ):
         time += draw(gaps)
         pages = draw(st.sampled_from([1, 1, 2, 2, 3, 16]))
-        events.append((time, kind, draw(st.integers(0, PAGES - pages)), pages))
+        first = draw(st.integers(0, PAGES - pages))
+        touched = [draw(st.integers(first, first + pages - 1))] if kind == "fault" else []
+        events.append((time, kind, first, pages, *touched))
     free = draw(st.sets(st.integers(0, PAGES - 1)))
     return events, delay, draw(st.integers(1, 3)), free
 
@@ -63,7 +65,7 @@ def test_a_page_is_taken_and_given_back_by_turns(captured):
 
     is_free = set(free)
     last = {}
-    for time, action, page in rows:
+    for time, action, page, _ in rows:
         assert (page in is_free) == (action == TAKE)
         is_free ^= {page} if action in (TAKE, GIVE) else set()
         if action == GIVE:
@@ -133,23 +135,44 @@ def test_faults_are_not_dated():
 def test_a_page_in_use_since_before_the_capture_is_given_back_by_its_report():
     rows, free = read([(500, "report", 4, 2)], {0: 400}, set(), 8)
 
-    assert rows == [(400, GIVE, 4), (400, GIVE, 5)]
+    assert rows == [(400, GIVE, 4, 0), (400, GIVE, 5, 0)]
     assert free == {4, 5}
 
 
 def test_a_report_of_what_is_free_changes_nothing_and_a_fault_in_use_is_a_touch():
-    events = [(500, "report", 4, 2), (510, "fault", 0, 2)]
+    events = [(500, "report", 4, 2), (510, "fault", 0, 2, 1)]
     rows, free = read(events, {0: 400}, {4, 5}, 8)
 
-    assert rows == [(510, WRITE, 0), (510, WRITE, 1)]
+    assert rows == [(510, WRITE, 1, 0)]
     assert free == {4, 5}
 
 
-def test_a_fault_takes_only_those_of_its_pages_that_were_free():
-    rows, free = read([(510, "fault", 4, 4)], {}, {5, 7}, 8)
+def test_a_fault_takes_the_page_it_touched_and_an_access_what_it_brought_besides():
+    """The host backed four pages; the guest uses three of them, and page 7 stays free."""
+    events = [(510, "fault", 4, 4, 5), (520, "read", 4, 3)]
+    rows, free = read(events, {}, {5, 6, 7}, 8)
 
-    assert rows == [(510, WRITE, 4), (510, TAKE, 5), (510, WRITE, 6), (510, TAKE, 7)]
-    assert free == set()
+    assert rows == [(510, TAKE, 5, 0), (520, READ, 4, 1), (520, READ, 5, 2), (520, TAKE, 6, 3)]
+    assert free == {7}
+
+
+def test_an_access_to_what_was_given_back_since_is_no_demand():
+    """It was found in a sample after the report; nothing has brought the page back."""
+    events = [(10, "fault", 4, 1), (500, "report", 4, 1), (510, "written", 4, 1)]
+    rows, free = read(events, {1: 400}, {4}, 8)
+
+    assert rows == [(10, TAKE, 4, 0), (400, GIVE, 4, 0)]
+    assert free == {4}
+
+
+def test_what_one_pass_reports_was_given_back_in_the_order_in_which_it_was_taken():
+    """Whatever their addresses: page 6 was taken before 4, and 5 was in use before both."""
+    events = [(10, "written", 1, 1), (20, "fault", 6, 1), (30, "fault", 4, 1)]
+    events += [(500, "report", 4, 4)]
+    rows, _ = read(events, {3: 400}, {4, 6, 7}, 8)
+    given = [row for row in rows if row[1] == GIVE]
+
+    assert [page for _, _, page, _ in sorted(given, key=lambda row: row[3])] == [5, 6, 4]
 
 
 def test_a_page_is_not_given_back_before_it_was_taken():
@@ -157,4 +180,4 @@ def test_a_page_is_not_given_back_before_it_was_taken():
     events = [(450, "fault", 4, 1), (500, "report", 4, 2)]
     rows, _ = read(events, {1: 400}, {4}, 8)
 
-    assert rows == [(450, TAKE, 4), (450, GIVE, 4), (400, GIVE, 5)]
+    assert rows == [(450, TAKE, 4, 0), (450, GIVE, 4, 0), (400, GIVE, 5, 0)]

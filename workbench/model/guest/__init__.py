@@ -9,9 +9,10 @@ from workbench.model.guest.columns import (
     Demand,
     GuestConstants,
     GuestState,
+    Ownership,
     Placed,
 )
-from workbench.model.guest.demand import date_reports, read_demand
+from workbench.model.guest.demand import date_reports, new_demand, read_demand
 from workbench.model.guest.events import new_placed
 from workbench.model.guest.place import free_blocks, free_pages, place_demand
 from workbench.model.guest.reporting import (
@@ -49,6 +50,7 @@ __all__ = [
     "GuestConstants",
     "GuestState",
     "Instants",
+    "Ownership",
     "Placed",
     "SeriesColumns",
     "SeriesConstants",
@@ -61,6 +63,7 @@ __all__ = [
     "has_room_to_report",
     "hidden_swing_pages",
     "low_watermark_pages",
+    "new_demand",
     "new_guest",
     "new_placed",
     "new_state",

@@ -86,9 +86,24 @@ class Captured(NamedTuple):
     page: Int64Array
     page_count: Int64Array
     """Of a fault: the pages that the host backed for it."""
+    touched: Int64Array
+    """Of a fault: the page that was touched."""
     element: Int64Array
     writes: BoolArray
     """Of a fault or an access: whether the guest wrote."""
+
+
+class Ownership(NamedTuple):
+    """What a guest holds, as its events tell.  Columns of shape (page,)."""
+
+    is_free: BoolArray
+    """Which pages are free before the first event; afterwards, after the last."""
+    is_backed: BoolArray
+    """Of free pages: whether a fault has backed it since it was reported."""
+    taken_ns: Int64Array
+    """When it was last taken or touched."""
+    taken_row: Int64Array
+    """The row of the demand in which it was taken; 0 of what was in use before."""
 
 
 GIVE: Final = 0
@@ -107,6 +122,8 @@ class Demand(NamedTuple):
     """GIVE, TAKE, READ or WRITE."""
     page: Int64Array
     """A page of the capture.  What is given back without having been taken was in use before."""
+    rank: Int64Array
+    """Orders rows of one time."""
 
 
 class Placed(NamedTuple):

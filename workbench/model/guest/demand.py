@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from workbench.model.compiled import kernel
-from workbench.model.guest.columns import GIVE, READ, TAKE, WRITE
+from workbench.model.guest.columns import GIVE, READ, TAKE, WRITE, Demand
 from workbench.model.guest.events import REPORT
 from workbench.model.guest.reporting import full_reports
 from workbench.schema import Kind
 from workbench.units import LARGEST_ORDER
 
 if TYPE_CHECKING:
-    from workbench.model.columns import BoolArray, Int64Array
-    from workbench.model.guest.columns import Captured, Demand
+    from workbench.model.columns import Int64Array
+    from workbench.model.guest.columns import Captured, Ownership
 
 FAULT: Final = int(Kind.FAULT)
 
@@ -68,18 +70,23 @@ def date_reports(
         free_ns[event] = seen[1, order]
 
 
+def new_demand(row_count: int) -> Demand:
+    """Make room for that many rows."""
+    return Demand(
+        time_ns=np.zeros(row_count, np.int64),
+        action=np.zeros(row_count, np.int8),
+        page=np.zeros(row_count, np.int64),
+        rank=np.zeros(row_count, np.int64),
+    )
+
+
 @kernel
-def read_demand(
-    captured: Captured,
-    free_ns: Int64Array,
-    is_free: BoolArray,
-    taken_ns: Int64Array,
-    demand: Demand,
-) -> int:
+def read_demand(captured: Captured, free_ns: Int64Array, guest: Ownership, demand: Demand) -> int:
     """Write down what changes hands, page by page, and what else is touched.
 
-    Who takes a reported page faults.  An access to a free one was made before it was given back:
-    accesses are sampled, and date from some time before.
+    Who takes a reported page faults on it, or accesses it after a fault beside it has backed it.
+    What was taken first is given back first, of all that one pass reports: so files are freed, and
+    the memory of processes.
 
     Parameters
     ----------
@@ -87,10 +94,8 @@ def read_demand(
         Faults, accesses and reported ranges of one machine, in order.
     free_ns
         As `date_reports` gives it.
-    is_free
-        Which pages are free before the first event; afterwards, after the last.  Shape (page,).
-    taken_ns
-        Zeros, to be used.  Shape (page,).
+    guest
+        What is free; the rest zeros, to be used.
     demand
         Room for one row per page of every event, to be filled; not in the order of time.
 
@@ -101,20 +106,29 @@ def read_demand(
     row = 0
     for event in range(captured.kind.size):
         gives = captured.kind[event] == REPORT
+        faults = captured.kind[event] == FAULT
         first = captured.page[event]
         for page in range(first, first + captured.page_count[event]):
-            if is_free[page] and captured.kind[event] != FAULT:
+            if faults or gives:
+                guest.is_backed[page] = faults
+            # An access to what is free and not backed was made before it was given back: accesses
+            # are sampled, and date from some time before.
+            is_over = guest.is_free[page] and not guest.is_backed[page]
+            if is_over or (faults and page != captured.touched[event]):
                 continue
             demand.page[row] = page
+            demand.rank[row] = row
             if gives:
                 demand.action[row] = GIVE
-                demand.time_ns[row] = max(taken_ns[page], free_ns[event])
+                demand.rank[row] = guest.taken_row[page]
+                demand.time_ns[row] = max(guest.taken_ns[page], free_ns[event])
             else:
                 demand.action[row] = WRITE if captured.writes[event] else READ
                 demand.time_ns[row] = captured.time_ns[event]
-                taken_ns[page] = captured.time_ns[event]
-                if is_free[page]:
+                guest.taken_ns[page] = captured.time_ns[event]
+                if guest.is_free[page]:
                     demand.action[row] = TAKE
-            is_free[page] = gives
+                    guest.taken_row[page] = row
+            guest.is_free[page] = gives
             row += 1
     return row
