@@ -25,7 +25,7 @@ from workbench.model.guest import (
     place_demand,
     read_demand,
 )
-from workbench.model.guest.columns import NO_PAGE
+from workbench.model.guest.columns import NO_GROUP, NO_PAGE
 from workbench.schema import NO_ELEMENT, Kind
 
 ORDERS = 11
@@ -48,7 +48,7 @@ class Scene(NamedTuple):
     capacity: int
     blocks: list[tuple[int, int]]
     barred: list[int]
-    demand: list[tuple[int, int, int]]
+    demand: list[tuple[int, ...]]
     stop: int
     first_pass: int | None
     follows: bool
@@ -106,12 +106,13 @@ def begin(played):
 
 
 def demand_of(rows):
-    """Rows of (time, action, page) as columns, in this order."""
+    """Rows of (time, action, page) as columns, in this order; of a take also its group."""
     return Demand(
         np.array([row[0] for row in rows], np.int64),
         np.array([row[1] for row in rows], np.int8),
         np.array([row[2] for row in rows], np.int64),
         np.arange(len(rows)),
+        np.array([row[3] if len(row) > 3 else NO_GROUP for row in rows], np.int64),
     )
 
 
@@ -203,8 +204,8 @@ def date(events, delay, capacity):
     return {number: int(free_ns[number]) for number, row in enumerate(events) if row[1] == "report"}
 
 
-def read(events, dates, free, page_count):
-    """Read the demand of events.  Gives its rows, and what is free after the last event."""
+def read_rows(events, dates, free, page_count):
+    """Read the demand of events.  Gives it, who holds what, and how many rows there are."""
     is_free = np.zeros(page_count, np.bool_)
     is_free[sorted(free)] = True
     free_ns = np.array([dates.get(number, 0) for number in range(len(events))], np.int64)
@@ -212,9 +213,14 @@ def read(events, dates, free, page_count):
     demand = new_demand(room)
     nothing = np.zeros((2, page_count), np.int64)
     guest = Ownership(is_free, np.zeros(page_count, np.bool_), *nothing)
-    rows = read_demand(captured_of(events), free_ns, guest, demand)
-    columns = (column[:rows].tolist() for column in demand)
-    return list(zip(*columns, strict=True)), set(np.flatnonzero(is_free).tolist())
+    return demand, guest, read_demand(captured_of(events), free_ns, guest, demand)
+
+
+def read(events, dates, free, page_count):
+    """Read the demand of events.  Gives its rows, and what is free after the last event."""
+    demand, guest, rows = read_rows(events, dates, free, page_count)
+    columns = (column[:rows].tolist() for column in demand[:4])
+    return list(zip(*columns, strict=True)), set(np.flatnonzero(guest.is_free).tolist())
 
 
 # --- strategies -----------------------------------------------------------------------------------
@@ -242,8 +248,11 @@ def blocks_of(draw: st.DrawFn, chosen: list[range]) -> list[tuple[int, int]]:
 
 
 @st.composite
-def demands(draw: st.DrawFn, page_count: int, free: set[int]) -> list[tuple[int, int, int]]:
-    """Bursts of takes, gives, reads or writes, of neighbours or of scattered pages."""
+def demands(draw: st.DrawFn, page_count: int, free: set[int]) -> list[tuple[int, ...]]:
+    """Bursts of takes, gives, reads or writes, of neighbours or of scattered pages.
+
+    Some takes are of a group.
+    """
     rows = []
     free = set(free)
     time = 0
@@ -252,10 +261,11 @@ def demands(draw: st.DrawFn, page_count: int, free: set[int]) -> list[tuple[int,
         first = draw(st.integers(0, page_count - 1))
         count = draw(st.integers(1, 120))
         stride = draw(st.sampled_from([1, 1, 2, 3, 8]))
+        group = draw(st.sampled_from([NO_GROUP, 0, 0, page_count >> 9]))
         for step in range(count):
             page = (first + step * stride) % page_count
             if (page in free) == (action == 1):
-                rows.append((time, action, page))
+                rows.append((time, action, page, group) if action == 1 else (time, action, page))
                 free ^= {page} if action < 2 else set()
     return rows
 

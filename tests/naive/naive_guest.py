@@ -42,6 +42,7 @@ class Guest:
         self.reported = set()
         self.untouched = set()
         self.places = {page: page for zone in zones for page in zone}
+        self.groups = {}
         self.now = 0
         self.next_pass = None
         self.elements = 0
@@ -96,6 +97,29 @@ class Guest:
                     lists[half].insert(0, page + 2**half)
                 return page
         return None
+
+    def take_for(self, group=-1):
+        """Take a page beside the last one of a group, of the same 512, or any."""
+        if group == -1:
+            return self.take()
+        beside = self.groups.get(group)
+        if beside is not None:
+            near = [
+                (page, order, lists)
+                for lists in self.lists
+                for order, pages in enumerate(lists)
+                for page in pages
+                if page // 512 == beside // 512
+            ]
+            if near:
+                page, order, lists = min(near, key=lambda block: block[0])
+                lists[order].remove(page)
+                self.reported.discard(page)
+                for half in range(order):
+                    lists[half].insert(0, page + 2**half)
+                return page
+        page = self.groups[group] = self.take()
+        return page
 
     def begin_free(self, blocks, barred):
         """Begin with blocks of (page, pages) free that overlap neither each other nor `barred`."""
@@ -168,11 +192,14 @@ class Guest:
     # --- a demand -------------------------------------------------------------------------------
 
     def place(self, demand, stop):
-        """Place rows of (time, action, page of the capture): 0 give, 1 take, 2 read, 3 write."""
-        for time, action, captured in demand:
+        """Place rows of (time, action, page of the capture): 0 give, 1 take, 2 read, 3 write.
+
+        A take may name a group.
+        """
+        for time, action, captured, *group in demand:
             self.passes_until(time)
             if action == 1:
-                self.places[captured] = self.take()
+                self.places[captured] = self.take_for(*group)
             page = self.places[captured]
             event = {0: "free", 1: "written", 2: "read", 3: "written"}[action]
             if action == 0:

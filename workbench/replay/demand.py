@@ -15,6 +15,7 @@ from workbench.model.guest import (
     Ownership,
     date_reports,
     free_blocks,
+    group_what_stays,
     new_demand,
     read_demand,
 )
@@ -120,5 +121,7 @@ def guest_demand(captured: Captured, is_free: npt.NDArray[np.bool_], before: Rep
     demand = new_demand(room)
     guest = Ownership(is_free, np.zeros_like(is_free), *np.zeros((2, is_free.size), np.int64))
     rows = read_demand(captured, free_ns, guest, demand)
+    if rows > 0:
+        group_what_stays(demand, guest)
     by_time = np.lexsort((demand.rank[:rows], demand.time_ns[:rows]))
     return Demand._make(column[by_time] for column in demand)

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.guest_memory import date, read
+from tests.guest_memory import date, read, read_rows
 from tests.naive.naive_guest import date_reports, read_demand
-from workbench.model.guest.demand import order_of
+from workbench.model.guest.columns import NO_GROUP
+from workbench.model.guest.demand import group_what_stays, order_of
 
 PAGES = 128
 
@@ -181,3 +182,27 @@ def test_a_page_is_not_given_back_before_it_was_taken():
     rows, _ = read(events, {1: 400}, {4}, 8)
 
     assert rows == [(450, TAKE, 4, 0), (450, GIVE, 4, 0), (400, GIVE, 5, 0)]
+
+
+def test_what_stays_is_grouped_by_the_pageblock_it_lay_in():
+    """Pages 3 and 700 are taken and stay; 5 is given back, 9 was in use before."""
+    events = [
+        (10, "fault", 3, 1),
+        (20, "fault", 5, 1),
+        (30, "fault", 700, 1),
+        (40, "written", 9, 1),
+    ]
+    events += [(500, "report", 5, 1)]
+    demand, guest, rows = read_rows(events, {4: 400}, {3, 5, 700}, 1024)
+    group_what_stays(demand, guest)
+    groups = dict(zip(demand.page[:rows].tolist(), demand.group[:rows].tolist(), strict=True))
+
+    assert groups == {3: 0, 5: NO_GROUP, 700: 1, 9: NO_GROUP}
+
+
+def test_of_a_page_that_was_taken_twice_the_last_take_is_grouped():
+    events = [(10, "fault", 3, 1), (500, "report", 3, 1), (600, "fault", 3, 1)]
+    demand, guest, rows = read_rows(events, {1: 400}, {3}, 8)
+    group_what_stays(demand, guest)
+
+    assert demand.group[:rows].tolist() == [NO_GROUP, NO_GROUP, 0]

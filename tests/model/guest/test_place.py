@@ -222,3 +222,22 @@ def test_free_pages_are_those_of_every_block_on_a_list():
 
     assert free_pages(guest).nonzero()[0].tolist() == [3, 6, 7, *range(1024, 2048)]
     assert (guest.block_order != NOT_FREE).nonzero()[0].tolist() == [3, 6, 1024]
+
+
+def test_pages_of_a_group_are_taken_from_one_pageblock_as_far_as_it_goes():
+    """Any other page is taken from the smallest block: here from the second pageblock."""
+    demand = [(1, TAKE, 1022, 7), (2, TAKE, 1021), (3, TAKE, 1023, 7), (4, TAKE, 1020, 7)]
+    played = scene([(0, 1024)], blocks=[(508, 2), (512, 1), (1020, 4)], demand=demand, order=None)
+    pages = begin(played)[0].group_block.size
+    demand = [(*row[:3], row[3] % pages) if len(row) > 3 else row for row in demand]
+    _, _, guest = place(played._replace(demand=demand))
+
+    assert pages == 3
+    assert [guest.place[page] for page in (1022, 1021, 1023, 1020)] == [512, 508, 1020, 1021]
+
+
+def test_a_group_that_finds_nothing_goes_without_a_page():
+    demand = [(1, TAKE, 1, 0), (2, TAKE, 2, 0), (3, TAKE, 3, 0)]
+    _, _, guest = place(scene([(0, 64)], blocks=[(0, 2)], demand=demand, order=None))
+
+    assert [guest.place[page] for page in (1, 2, 3)] == [0, 1, NO_PAGE]

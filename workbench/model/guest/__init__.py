@@ -12,7 +12,7 @@ from workbench.model.guest.columns import (
     Ownership,
     Placed,
 )
-from workbench.model.guest.demand import date_reports, new_demand, read_demand
+from workbench.model.guest.demand import date_reports, group_what_stays, new_demand, read_demand
 from workbench.model.guest.events import new_placed
 from workbench.model.guest.place import free_blocks, free_pages, place_demand
 from workbench.model.guest.reporting import (
@@ -60,6 +60,7 @@ __all__ = [
     "free_blocks",
     "free_pages",
     "full_reports",
+    "group_what_stays",
     "has_room_to_report",
     "hidden_swing_pages",
     "low_watermark_pages",

@@ -13,7 +13,7 @@ import numpy as np
 
 from workbench.model.compiled import kernel
 from workbench.model.guest.columns import NEVER, NEXT_PASS_NS, NO_PAGE, NOT_FREE, NOW_NS, GuestState
-from workbench.units import LARGEST_ORDER
+from workbench.units import HUGE_PAGE_ORDER, LARGEST_ORDER
 
 if TYPE_CHECKING:
     from workbench.model.guest.columns import GuestConstants
@@ -35,6 +35,7 @@ def new_guest(page_count: int, constants: GuestConstants) -> GuestState:
         block_count=np.zeros(lists, np.int64),
         free_pages=np.zeros(lists[0], np.int64),
         place=np.arange(page_count, dtype=np.int64),
+        group_block=np.full((page_count >> HUGE_PAGE_ORDER) + 1, NO_PAGE, np.int64),
         is_touched=np.ones(page_count, np.bool_),
         isolated_page=np.zeros(constants.reporting_capacity, np.int64),
         isolated_order=np.zeros(constants.reporting_capacity, np.int64),
@@ -192,13 +193,39 @@ def take_page(constants: GuestConstants, guest: GuestState) -> int:
             page = guest.first_page[zone, order]
             if page == NO_PAGE:
                 continue
-            remove_block(page, zone, guest)
-            half = order
-            while half > 0:
-                half -= 1
-                add_first(page + (1 << half), half, zone, guest)
-            return int(page)
+            return take_first_page(int(page), zone, guest)
     return NO_PAGE
+
+
+@kernel
+def take_first_page(block: int, zone: int, guest: GuestState) -> int:
+    """Take the first page of a free block; its upper halves go to the heads of their lists."""
+    half = remove_block(block, zone, guest)
+    while half > 0:
+        half -= 1
+        add_first(block + (1 << half), half, zone, guest)
+    return block
+
+
+@kernel
+def take_grouped_page(group: int, constants: GuestConstants, guest: GuestState) -> int:
+    """Take the lowest free page of the pageblock where a page of this group was taken last.
+
+    Where none is free there, it is taken as any other.
+
+    Returns
+    -------
+    The page, or NO_PAGE where none is free at all.
+    """
+    block = guest.group_block[group]
+    if block != NO_PAGE:
+        first = block << HUGE_PAGE_ORDER
+        for page in range(first, min(first + (1 << HUGE_PAGE_ORDER), guest.block_order.size)):
+            if guest.block_order[page] != NOT_FREE:
+                return take_first_page(page, zone_of(page, constants), guest)
+    page = take_page(constants, guest)
+    guest.group_block[group] = NO_PAGE if page == NO_PAGE else page >> HUGE_PAGE_ORDER
+    return page
 
 
 @kernel

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 NO_PAGE: Final = -1
 """The end of a list."""
 
+NO_GROUP: Final = -1
+"""`group` of a page that is taken from anywhere."""
+
 NOT_FREE: Final = -1
 """`block_order` of a page that begins no free block."""
 
@@ -57,6 +60,8 @@ class GuestState(NamedTuple):
     """Where a page of the capture is now, or NO_PAGE.  Shape (page,)."""
     is_touched: BoolArray
     """Whether the guest has touched a page since it was last reported.  Shape (page,)."""
+    group_block: Int64Array
+    """The pageblock in which a page of a group was taken last, or NO_PAGE.  Shape (group,)."""
     isolated_page: Int64Array
     isolated_order: Int64Array
     """The report that a pass puts together, filled from its end.  Shape (capacity,)."""
@@ -124,6 +129,9 @@ class Demand(NamedTuple):
     """A page of the capture.  What is given back without having been taken was in use before."""
     rank: Int64Array
     """Orders rows of one time."""
+    group: Int64Array
+    """Of a TAKE: pages of one group are taken from one pageblock, as far as it goes; or
+    NO_GROUP."""
 
 
 class Placed(NamedTuple):

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from workbench.model.compiled import kernel
-from workbench.model.guest.columns import GIVE, READ, TAKE, WRITE, Demand
+from workbench.model.guest.columns import GIVE, NO_GROUP, READ, TAKE, WRITE, Demand
 from workbench.model.guest.events import REPORT
 from workbench.model.guest.reporting import full_reports
 from workbench.schema import Kind
-from workbench.units import LARGEST_ORDER
+from workbench.units import HUGE_PAGE_ORDER, LARGEST_ORDER
 
 if TYPE_CHECKING:
     from workbench.model.columns import Int64Array
@@ -77,7 +77,29 @@ def new_demand(row_count: int) -> Demand:
         action=np.zeros(row_count, np.int8),
         page=np.zeros(row_count, np.int64),
         rank=np.zeros(row_count, np.int64),
+        group=np.full(row_count, NO_GROUP, np.int64),
     )
+
+
+def group_what_stays(demand: Demand, guest: Ownership) -> None:
+    """Let what stays in use to the end lie together as it did: by the pageblocks of the capture.
+
+    Linux takes what it cannot move, and what it can reclaim, from pageblocks of their own.  No
+    trace shows which pages these are; but where they lie when the work is over, it does.
+
+    Parameters
+    ----------
+    demand
+        As `read_demand` has filled it, not sorted; its groups are to be filled.
+    guest
+        As it has left it.
+
+    Source: Linux 6.1 mm/page_alloc.c, __rmqueue and steal_suitable_fallback.
+    """
+    page = np.flatnonzero(~guest.is_free)
+    row = guest.taken_row[page]
+    is_taken = (demand.action[row] == TAKE) & (demand.page[row] == page)
+    demand.group[row[is_taken]] = page[is_taken] >> HUGE_PAGE_ORDER
 
 
 @kernel

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from workbench.model.compiled import kernel
-from workbench.model.guest.buddy import give_page, put_back, take_page
+from workbench.model.guest.buddy import give_page, put_back, take_grouped_page, take_page
 from workbench.model.guest.columns import (
     GIVE,
     NEXT_PASS_NS,
+    NO_GROUP,
     NO_PAGE,
     NOT_FREE,
     NOW_NS,
@@ -88,6 +89,14 @@ def touch_page(
 
 
 @kernel
+def take_for(group: int, constants: GuestConstants, guest: GuestState) -> int:
+    """Take a page for a group, or for none."""
+    if group == NO_GROUP:
+        return take_page(constants, guest)
+    return take_grouped_page(group, constants, guest)
+
+
+@kernel
 def free_page(page: int, constants: GuestConstants, guest: GuestState, placed: Placed) -> None:
     """Let the guest give a page back."""
     give_page(page, constants, guest)
@@ -121,7 +130,7 @@ def place_demand(
         captured_page = demand.page[index]
         action = demand.action[index]
         if action == TAKE:
-            guest.place[captured_page] = take_page(constants, guest)
+            guest.place[captured_page] = take_for(demand.group[index], constants, guest)
         page = guest.place[captured_page]
         if page == NO_PAGE:
             continue
