@@ -7,8 +7,14 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
-from workbench.model.reclaim import LEAST_RECENT, TWO_LISTS, ReclaimConstants
+from workbench.model.reclaim import (
+    LEAST_RECENT,
+    SWAP_CLUSTER_PAGES,
+    TWO_LISTS,
+    ReclaimConstants,
+)
 from workbench.replay.facts import is_zram
 from workbench.schema import Kind
 from workbench.units import KIB, PAGE_BYTES
@@ -46,8 +52,9 @@ class Limits(NamedTuple):
 def seen_limits(captured: TraceRun) -> Limits | None:
     """Say how much memory the guests' RAM had, by what it held when the host swapped from it.
 
-    A host that swaps has no more to give.  It grows as what else the host holds, such as QEMU's own
-    memory, goes to swap too: so it is the most that was held at any swap-out until then.
+    A host that swaps has no more to give.  How much that is changes: what else it holds, such as
+    QEMU's own memory, goes to swap too, and comes back.  So it is the most that was held at any of
+    the last swap-outs, as many as Linux reclaims at once.
 
     Returns
     -------
@@ -59,8 +66,10 @@ def seen_limits(captured: TraceRun) -> Limits | None:
         return None
     gained = np.maximum(ledger.resident_delta_pages, 0)
     held_after = captured.initial_resident_pages.sum() + np.cumsum(gained - ledger.freed_pages)
-    held = np.maximum.accumulate((held_after + ledger.freed_pages)[is_swap_out])
-    return Limits(ledger.time_ns[is_swap_out], held)
+    held = (held_after + ledger.freed_pages)[is_swap_out]
+    before = np.full(SWAP_CLUSTER_PAGES - 1, held[0])
+    latest = sliding_window_view(np.concatenate((before, held)), SWAP_CLUSTER_PAGES)
+    return Limits(ledger.time_ns[is_swap_out], latest.max(axis=1))
 
 
 def limits_under(host: Host, seen: Limits | None) -> Limits:

@@ -16,6 +16,7 @@ from workbench.model.reclaim.columns import (
 )
 from workbench.model.reclaim.lists import new_moves, new_reclaim
 from workbench.model.reclaim.run import begin_lists, run_requests
+from workbench.model.reclaim.scan import SWAP_CLUSTER_PAGES
 from workbench.model.reclaim.touch import held_pages
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "LEAST_RECENT",
     "READ_AHEAD_PAGES",
     "SLOTS_USED",
+    "SWAP_CLUSTER_PAGES",
     "TWO_LISTS",
     "UNMET_PAGES",
     "Memory",
