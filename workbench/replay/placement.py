@@ -70,12 +70,11 @@ def place_trace(
     -------
     The columns of the table of events; None where no guest notices, and all stays as captured.
     """
-    events = with_accesses(trace, trace.columns("events"))
     changes = _changes(facts, settings, follows_touches=follows_touches)
     if not any(change.is_noticed for change in changes):
         return None
     return _of_each_machine(
-        events,
+        trace.columns("events"),
         [
             partial(_place_machine, trace, vm, change) if change.is_noticed else _unchanged
             for vm, change in enumerate(changes)
@@ -233,6 +232,7 @@ def _place_machine(trace: Trace, vm: int, change: _Change, own: Columns) -> Colu
     -------
     The columns of the table of events, in the order of time.
     """
+    own = with_accesses(trace, own)
     life = _read_life(trace, vm, change, own)
     to_place = ~life.stays[life.demand.page]
     demand = Demand._make(column[to_place] for column in life.demand)
