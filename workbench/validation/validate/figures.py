@@ -29,10 +29,11 @@ DEAD: Final = ("swap_out_dead_pages", "swap_in_dead_pages")
 """Only predicted: a host does not know what is free in its guests."""
 
 COUNTED: Final = {
-    "swap_written_pages": "measured_swap_out_pages",
-    "swap_read_pages": "measured_swap_in_pages",
+    "swap_written_pages": ("swap_out_pages", "measured_swap_out_pages"),
+    "swap_read_pages": ("swap_in_pages", "measured_swap_in_pages"),
 }
-"""Of live runs the host's counters have these, which miss nothing and are of the whole host."""
+"""Of live runs the host's counters have these, which miss nothing and are of the whole host: for
+each the pages of guest RAM alone that belong to it, and the counter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +81,24 @@ class Figures:
 def live_figures(run: Replay) -> Figures:
     """Sum up a live run, replayed as captured; its I/O by the host's own counters."""
     counted = measured_metrics(run.trace)
-    io = {name: _number(counted[counter]["value"]) for name, counter in COUNTED.items()}
+    io = {name: _number(counted[counter]["value"]) for name, (_, counter) in COUNTED.items()}
     found = figures(run)
+    return replace(found, swap={**found.swap, **io})
+
+
+def predicted_figures(run: Replay, captured: Replay) -> Figures:
+    """Sum up a prediction.
+
+    To its I/O is added what else the host of the capture swapped: QEMU's own memory, mostly.
+    """
+    counted = measured_metrics(captured.trace)
+    in_capture, found = figures(captured).swap, figures(run)
+    io = {}
+    for name, (of_guests, counter) in COUNTED.items():
+        zeros = counter.replace("_pages", "_zero_pages")
+        whole = [_number(counted[each]["value"]) for each in (counter, zeros)]
+        others = sum(pages or 0.0 for pages in whole) - (in_capture[of_guests] or 0.0)
+        io[name] = (found.swap[name] or 0.0) + max(others, 0.0)
     return replace(found, swap={**found.swap, **io})
 
 

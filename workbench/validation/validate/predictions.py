@@ -17,8 +17,8 @@ from workbench.validation.validate.figures import (
     MEMORY,
     SWAP,
     Figures,
-    figures,
     live_figures,
+    predicted_figures,
 )
 from workbench.validation.validate.setting import Setting, Workload, setting_of, settings_to_ask
 
@@ -249,9 +249,9 @@ def _filled(
     answers: Sequence[Replay],
     live: Sequence[Replay],
 ) -> Comparison:
-    predicted = [figures(run) for run in answers]
-    measured = [live_figures(run) for run in live]
     answering = [run for run in captures if run.trace.name in set(comparison.captures)]
+    predicted = [predicted_figures(*pair) for pair in zip(answers, answering, strict=True)]
+    measured = [live_figures(run) for run in live]
     simple: defaultdict[str, list[Figures]] = defaultdict(list)
     for captured in answering:
         for name, found in baselines(captured, comparison.asked.order).items():
@@ -271,7 +271,7 @@ def _filled(
         captured_ns=statistics.fmean(one.window_ns for one in predicted),
         live_ns=statistics.fmean(one.window_ns for one in measured),
         figures=RunFigures(
-            modelled=tuple(figures(run) for run in _modelled(answering)),
+            modelled=tuple(_modelled(answering)),
             captured=tuple(live_figures(run) for run in answering),
             predicted=tuple(predicted),
             live=tuple(measured),
@@ -280,11 +280,11 @@ def _filled(
     )
 
 
-def _modelled(captures: Sequence[Replay]) -> Iterator[Replay]:
+def _modelled(captures: Sequence[Replay]) -> Iterator[Figures]:
     """Let the model of the host decide what of the captures themselves goes to swap."""
     for run in captures:
         if run.ledger.swapped_delta_pages.any():
-            yield replay(run.trace, host=_AS_CAPTURED)
+            yield predicted_figures(replay(run.trace, host=_AS_CAPTURED), run)
 
 
 _AS_CAPTURED: Final = Host(reclaim="two-list")
