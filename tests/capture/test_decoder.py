@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
+import os
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +14,7 @@ from hypothesis import strategies as st
 
 from workbench.capture.decoder import Decoder, Guest
 from workbench.capture.frames import FrameTable
+from workbench.capture.page_map import PageMaps
 from workbench.capture.records import RAW_DTYPE, Source
 from workbench.schema import FaultFlag, Kind
 from workbench.units import GIB, HUGE_PAGE_BYTES, MIB, NANOSECONDS, PAGE_BYTES
@@ -20,11 +24,11 @@ RAM_ADDRESS, RAM_BYTES = 0x7F0000000000, 64 * MIB
 WRITE = 1 << 1
 
 
-def decoder() -> Decoder:
+def decoder(frame_of=lambda _process, _address: None) -> Decoder:
     """A decoder for one guest with 64 MiB of RAM."""
     facts = SimpleNamespace(used_bytes=RAM_BYTES)
     block = SimpleNamespace(host_address=RAM_ADDRESS, facts=facts)
-    return Decoder({PROCESS: Guest(0, [block], RAM_BYTES)}, FrameTable())
+    return Decoder({PROCESS: Guest(0, [block], RAM_BYTES)}, FrameTable(), frame_of)
 
 
 def records(*rows: tuple[Source, int, dict[str, int]]) -> np.ndarray:
@@ -203,6 +207,60 @@ def test_a_frame_that_goes_to_swap_is_named_by_its_page() -> None:
 
     assert events["length_bytes"][is_swap].tolist() == [HUGE_PAGE_BYTES, PAGE_BYTES]
     assert made.unattributed_swap_outs == 1
+
+
+@pytest.mark.parametrize(
+    ("rows", "asked"),
+    [
+        ([fault(), DONE, SWAPPED_IN], [0]),
+        ([fault(), allocation(5), allocation(6), DONE, SWAPPED_IN], [0]),
+        ([fault(), allocation(6), DONE, SWAPPED_IN], []),
+    ],
+    ids=["read ahead before", "read together with another", "read alone"],
+)
+def test_the_frame_of_a_page_that_came_from_swap_in_company_is_asked_for(rows, asked) -> None:
+    """Which of the frames that were allocated it got, or got before, no event says."""
+    questions = []
+
+    def frame_of(process, address):
+        questions.append((process, address))
+        return 6
+
+    made = decoder(frame_of)
+    made.feed(records(*rows, (Source.SWAP_OUT, 6, {}), (Source.SWAP_OUT, 5, {})))
+    made.finish()
+    events = made.take_columns()
+
+    assert questions == [(PROCESS, RAM_ADDRESS + offset) for offset in asked]
+    assert events["offset_bytes"][events["kind"] == Kind.SWAP_OUT].tolist() == [0]
+    assert made.unattributed_swap_outs == 1
+
+
+@pytest.mark.parametrize("answer", [None, 6], ids=["gone again", "another page's, at that time"])
+def test_an_answer_that_says_nothing_about_then_is_not_taken(answer) -> None:
+    """Frame 6 goes to swap as what the events say it held."""
+    made = decoder(lambda _process, _address: answer)
+    first = (fault(PAGE_BYTES), allocation(6), DONE)
+    made.feed(records(*first, fault(0), DONE, SWAPPED_IN, (Source.SWAP_OUT, 6, {})))
+    made.finish()
+    events = made.take_columns()
+
+    assert events["offset_bytes"][events["kind"] == Kind.SWAP_OUT].tolist() == [PAGE_BYTES]
+
+
+def test_the_kernel_says_in_which_frame_a_page_is() -> None:
+    """A page of our own is in one, and stays there; an address where nothing is, in none."""
+    page = mmap.mmap(-1, PAGE_BYTES)
+    page[:1] = b"x"
+    address = ctypes.addressof(ctypes.c_char.from_buffer(page))
+    maps = PageMaps([os.getpid()])
+    frame = maps.frame_of(os.getpid(), address)
+
+    assert frame is not None
+    assert maps.frame_of(os.getpid(), address + 5) == frame
+    assert maps.frame_of(os.getpid(), 0) is None
+    maps.close()
+    assert maps.frame_of(os.getpid(), address) is None
 
 
 def test_a_range_that_is_not_ram_keeps_its_guest_address() -> None:

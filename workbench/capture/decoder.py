@@ -65,6 +65,7 @@ class _OpenFault:
     """When its last sign came; 0 while there is none."""
     frame: int = UNKNOWN
     order: int = 0
+    allocations: int = 0
     tried_huge: bool = False
     is_done: bool = False
     swapped_in: bool = False
@@ -108,6 +109,9 @@ class Decoder:
         By process id.
     frames
         Which guest page each frame of the host holds, for swap-outs.
+    frame_of
+        Says in which frame the page at an address of a process is now, or None: for pages that came
+        from swap together with others, or that were read ahead before.
     counts_are_exact
         Whether the kernel reports every change of a process's counters.  Where it does not, an
         allocation alone ends a fault.
@@ -119,6 +123,7 @@ class Decoder:
 
     guests: dict[int, Guest]
     frames: FrameTable
+    frame_of: Callable[[int, int], int | None] = lambda _process, _address: None
     counts_are_exact: bool = True
     unattributed_swap_outs: int = 0
     late_outcomes: int = 0
@@ -268,6 +273,7 @@ class Decoder:
         fault.tried_huge |= record.length >= HUGE_PAGE_ORDER
         fault.frame = record.address
         fault.order = record.length
+        fault.allocations += record.address >= 0
         if not self.counts_are_exact:
             fault.served_ns = record.time_ns
 
@@ -282,9 +288,23 @@ class Decoder:
     def _serve(self, fault: _OpenFault, served_ns: int) -> None:
         fault.is_done = True
         fault.served_ns = served_ns
-        if fault.frame >= 0:
-            vm = self.guests[fault.record.process].vm
+        vm = self.guests[fault.record.process].vm
+        if fault.frame >= 0 and (fault.allocations == 1 or fault.order > 0):
             self.frames.put(fault.frame, fault.order, vm, fault.block, fault.offset_bytes)
+        elif fault.block != NO_BLOCK:
+            self._look_up(fault, vm)
+
+    def _look_up(self, fault: _OpenFault, vm: int) -> None:
+        """Ask for the frame of a page that no single allocation tells.
+
+        What is answered is how things are now: a frame that is known to hold another page has only
+        come to this one since.
+        """
+        block = self.guests[fault.record.process].blocks[fault.block]
+        address = block.host_address + fault.offset_bytes
+        frame = self.frame_of(fault.record.process, address)
+        if frame is not None and not self.frames.holds(frame):
+            self.frames.put(frame, 0, vm, fault.block, fault.offset_bytes)
 
     def on_swap_in(self, record: Record) -> None:
         """The process has fewer swap entries: the open fault brought a page back."""

@@ -66,6 +66,10 @@ class FrameTable:
             if frame is not None:
                 self._drop(frame)
 
+    def holds(self, frame: int) -> bool:
+        """Tell whether a frame is known to hold guest RAM."""
+        return frame in self._place or self._is_huge(frame - frame % _HUGE_FRAMES)
+
     def take(self, frame: int) -> Place | None:
         """Say what `frame`, the first of what goes to swap, held, and forget it."""
         if frame not in self._place:

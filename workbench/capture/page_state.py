@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from workbench.capture.page_map import ENTRY_BYTES, FRAME_MASK, PRESENT_BIT, SWAPPED_BIT
 from workbench.errors import HostError
 from workbench.schema import STATE, PageState
 from workbench.units import HUGE_PAGE_BYTES, HUGE_PAGE_ORDER, PAGE_BYTES
@@ -18,12 +19,9 @@ if TYPE_CHECKING:
     from workbench.capture.frames import FrameTable
     from workbench.capture.qemu import Qemu
 
-_FRAME_MASK = (1 << 55) - 1
-_SWAPPED_BIT, _PRESENT_BIT = 62, 63
-"""Linux Documentation/admin-guide/mm/pagemap.rst, /proc/pid/pagemap."""
-
 _FLAG_HUGE, _FLAG_ZERO_PAGE = 22, 24
-"""KPF_THP and KPF_ZERO_PAGE of /proc/kpageflags (the same document)."""
+"""KPF_THP and KPF_ZERO_PAGE of /proc/kpageflags (Linux
+Documentation/admin-guide/mm/pagemap.rst)."""
 
 _HUGE_PAGES = HUGE_PAGE_BYTES // PAGE_BYTES
 
@@ -44,11 +42,11 @@ def read_block_state(pid: int, host_address: int, used_bytes: int) -> BlockState
     HostError
         The process has gone, or frames are hidden from us.
     """
-    first = host_address // PAGE_BYTES * 8
+    first = host_address // PAGE_BYTES * ENTRY_BYTES
     entries = _read_words(Path(f"/proc/{pid}/pagemap"), first, used_bytes // PAGE_BYTES)
-    present = entries >> np.uint64(_PRESENT_BIT) & np.uint64(1) == 1
-    swapped = entries >> np.uint64(_SWAPPED_BIT) & np.uint64(1) == 1
-    frames = (entries & np.uint64(_FRAME_MASK)).astype(np.int64)
+    present = entries >> np.uint64(PRESENT_BIT) & np.uint64(1) == 1
+    swapped = entries >> np.uint64(SWAPPED_BIT) & np.uint64(1) == 1
+    frames = (entries & np.uint64(FRAME_MASK)).astype(np.int64)
     flags = _frame_flags(frames[present])
     states = np.zeros(entries.size, np.int8)
     states[swapped] = PageState.SWAPPED

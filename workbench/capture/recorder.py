@@ -24,6 +24,7 @@ from workbench.capture.host import (
     may_use_bpf,
     mounted_tracefs,
 )
+from workbench.capture.page_map import PageMaps
 from workbench.capture.page_state import read_state
 from workbench.capture.probe import Probes, load_probes
 from workbench.capture.qemu import Qemu, inspect_qemu, with_current_balloon
@@ -119,6 +120,8 @@ class Capture:
             self._probes = load_probes(self._qemus)
             resources.callback(self._probes.bpf.cleanup)
             _refuse_unseen_faults(self._qemus, self._probes)
+            self._page_maps = PageMaps(qemu.pid for qemu in self._qemus)
+            resources.callback(self._page_maps.close)
             self._begin()
             self._resources = resources.pop_all()
         self._thread.start()
@@ -161,7 +164,8 @@ class Capture:
         }
         is_exact = counts_are_exact(self._probes)
         self._host = self._host.model_copy(update={"counts_are_exact": is_exact})
-        self._decoder = Decoder(guests, frames, counts_are_exact=is_exact)
+        frame_of = self._page_maps.frame_of
+        self._decoder = Decoder(guests, frames, frame_of, counts_are_exact=is_exact)
         self._sampler = Sampler(self._qemus)
         paths = {vm: target.access_map for vm, target in enumerate(self._targets)}
         given = {vm: path for vm, path in paths.items() if path is not None}
