@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
-from workbench.replay import Outcome, swap_costs
+from workbench.replay import Outcome, pages_moved, swap_costs
 from workbench.schema import FaultFlag, Kind, SwapOutFlag
 from workbench.units import NANOSECONDS, PAGE_BYTES
 
@@ -25,7 +23,7 @@ UNKNOWN_DEAD: Final = (
 def swap_metrics(run: Replay) -> dict[str, Any]:
     """Work out the metrics about swap."""
     ledger = run.ledger
-    pages = np.abs(ledger.resident_delta_pages)
+    pages = pages_moved(ledger)
     status, kind = run.columns["status"], run.columns["kind"]
     is_in = ledger.outcome == Outcome.SWAPPED_IN
     is_out = ledger.outcome == Outcome.SWAPPED_OUT

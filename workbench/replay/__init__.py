@@ -15,7 +15,7 @@ from workbench.replay.guest_series import (
     reporting_of,
 )
 from workbench.replay.identify import Identifiable, UnanswerableError, judge
-from workbench.replay.ledger import Ledger
+from workbench.replay.ledger import Ledger, pages_moved
 from workbench.replay.migration import PagesSent, pages_sent
 from workbench.replay.settings import Cost, Device, Guest, Host, Settings, read_settings
 
@@ -41,6 +41,7 @@ __all__ = [
     "identify",
     "judge",
     "lineage",
+    "pages_moved",
     "pages_sent",
     "predict_series",
     "read_settings",

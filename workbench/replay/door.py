@@ -173,7 +173,8 @@ def replay(
     run = captured if settings.runs_as_captured else run_trace(trace, replayed, settings)
     if settings.host.is_chosen or (facts.swaps and is_otherwise(run, captured)):
         replayed, run = _touched(trace, facts, settings, replayed)
-        replayed, run, notes = serve_run(trace, replayed, run, settings, seen_limits(captured))
+        seen = seen_limits(as_captured.columns, captured)
+        replayed, run, notes = serve_run(trace, replayed, run, settings, seen)
         error |= {"host": host_error(trace, *_touched(trace, facts, Settings(), as_captured))}
         identifiable = identifiable.noting(notes)
     events = _event_counts(run.ledger, captured.ledger, as_captured.decisions)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from workbench.model import Outcome
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -42,6 +44,16 @@ class Ledger:
     resident_delta_pages: npt.NDArray[np.int64]
     swapped_delta_pages: npt.NDArray[np.int64]
     freed_pages: npt.NDArray[np.int64]
+
+
+def pages_moved(ledger: Ledger) -> npt.NDArray[np.int64]:
+    """Give how many pages each event moved between memory and swap, if it did.
+
+    A page that comes from swap though nobody saw it go changes nothing, and is one page.
+    """
+    is_in = ledger.outcome == Outcome.SWAPPED_IN
+    pages: npt.NDArray[np.int64] = np.abs(ledger.resident_delta_pages)
+    return np.where(is_in, np.maximum(pages, 1), pages)
 
 
 def merge_ledgers(

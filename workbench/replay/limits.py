@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from workbench.model import Surprise
 from workbench.model.reclaim import (
     LEAST_RECENT,
     SWAP_CLUSTER_PAGES,
@@ -22,9 +23,11 @@ from workbench.units import KIB, PAGE_BYTES
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from workbench.replay.ledger import Ledger
     from workbench.replay.settings import Host
     from workbench.replay.trace_run import TraceRun
     from workbench.trace import Trace
+    from workbench.trace.reader import Columns
 
 POLICIES: Final = {"two-list": TWO_LISTS, "least-recent": LEAST_RECENT}
 
@@ -49,12 +52,17 @@ class Limits(NamedTuple):
         return pages
 
 
-def seen_limits(captured: TraceRun) -> Limits | None:
+def seen_limits(columns: Columns, captured: TraceRun) -> Limits | None:
     """Say how much memory the guests' RAM had, by what it held when the host swapped from it.
 
     A host that swaps has no more to give.  How much that is changes: what else it holds, such as
     QEMU's own memory, goes to swap too, and comes back.  So it is the most that was held at any of
     the last swap-outs, as many as Linux reclaims at once.
+
+    Parameters
+    ----------
+    columns, captured
+        The events of the capture, and what they did.
 
     Returns
     -------
@@ -64,12 +72,40 @@ def seen_limits(captured: TraceRun) -> Limits | None:
     is_swap_out = (ledger.kind == Kind.SWAP_OUT) & (ledger.resident_delta_pages < 0)
     if not is_swap_out.any():
         return None
-    gained = np.maximum(ledger.resident_delta_pages, 0)
-    held_after = captured.initial_resident_pages.sum() + np.cumsum(gained - ledger.freed_pages)
+    gained = np.maximum(ledger.resident_delta_pages, 0) - ledger.freed_pages
+    gained += _gone_unseen(columns, ledger)
+    held_after = captured.initial_resident_pages.sum() + np.cumsum(gained)
     held = (held_after + ledger.freed_pages)[is_swap_out]
     before = np.full(SWAP_CLUSTER_PAGES - 1, held[0])
     latest = sliding_window_view(np.concatenate((before, held)), SWAP_CLUSTER_PAGES)
     return Limits(ledger.time_ns[is_swap_out], latest.max(axis=1))
+
+
+def _gone_unseen(columns: Columns, ledger: Ledger) -> npt.NDArray[np.int64]:
+    """Give the pages that leave memory and come back without the former's having been seen.
+
+    A page that comes from swap though none saw it go was clean, on a device that keeps copies; it
+    went at some time since its last fault, on average in the middle.
+
+    Returns
+    -------
+    What is to be added to each event's pages: of a middle -1, of a swap-in 1.  Shape (event,).
+    """
+    faults = np.flatnonzero(ledger.kind == Kind.FAULT)
+    page = columns["offset_bytes"][faults] // PAGE_BYTES
+    by_page = np.lexsort((faults, page, columns["ram_block"][faults], columns["vm"][faults]))
+    row = faults[by_page]
+    is_same = np.ones(max(row.size - 1, 0), np.bool_)
+    for name in ("vm", "ram_block"):
+        is_same &= columns[name][row[1:]] == columns[name][row[:-1]]
+    is_same &= page[by_page][1:] == page[by_page][:-1]
+    is_missed = ledger.surprise[row[1:]] == Surprise.SWAP_OUT_MISSED
+    before, after = row[:-1][is_same & is_missed], row[1:][is_same & is_missed]
+    middle_ns = (ledger.time_ns[before] + ledger.time_ns[after]) // 2
+    added = np.zeros(ledger.kind.size, np.int64)
+    np.subtract.at(added, np.searchsorted(ledger.time_ns, middle_ns), 1)
+    np.add.at(added, after, 1)
+    return added
 
 
 def limits_under(host: Host, seen: Limits | None) -> Limits:

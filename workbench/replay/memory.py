@@ -24,6 +24,7 @@ from workbench.model.reclaim import (
     run_requests,
 )
 from workbench.replay.decisions import happened
+from workbench.replay.ledger import pages_moved
 from workbench.replay.limits import limits_under, reclaim_constants, seen_limits
 from workbench.replay.machine import initial_host, machine_constants
 from workbench.replay.settings import Settings
@@ -249,7 +250,7 @@ def host_error(trace: Trace, as_captured: Happened, captured: TraceRun) -> dict[
     ``swap_out_pages`` and ``swap_in_pages``, each with ``captured`` and ``model``; None where
     nothing was swapped.
     """
-    seen = seen_limits(captured)
+    seen = seen_limits(as_captured.columns, captured)
     if seen is None:
         return None
     settings = Settings()
@@ -265,4 +266,4 @@ def host_error(trace: Trace, as_captured: Happened, captured: TraceRun) -> dict[
 
 
 def _moved_pages(ledger: Ledger, outcome: Outcome) -> int:
-    return int(np.abs(ledger.resident_delta_pages[ledger.outcome == outcome]).sum())
+    return int(pages_moved(ledger)[ledger.outcome == outcome].sum())
