@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.synthetic import fault, swap_out, write_trace
 from workbench.measure import Series, metrics
 from workbench.replay import Device, Host, replay
 from workbench.trace import read_trace
 from workbench.validation.validate.avoided import avoided
 from workbench.validation.validate.bootstrap import Interval
-from workbench.validation.validate.figures import DEAD, SWAP, Figures
+from workbench.validation.validate.figures import DEAD, SWAP, Figures, figures, live_figures
 from workbench.validation.validate.predictions import Comparison, RunFigures, compare_settings
 from workbench.validation.validate.setting import Setting, Workload
 
@@ -25,6 +26,7 @@ def run_of(out_pages, dead_pages=None):
     swap = {
         **dict.fromkeys((*SWAP, *DEAD)),
         "swap_out_pages": out_pages,
+        "swap_written_pages": out_pages,
         "swap_out_dead_pages": dead_pages,
     }
     memory = Series(np.array([0, 1]), np.array([1, 1]))
@@ -69,6 +71,15 @@ def test_a_single_run_has_no_interval_and_what_nobody_knows_is_none():
     assert (pages.measured, pages.interval) == (400.0, None)
     assert (pages.predicted, pages.predicted_dead) == (500.0, None)
     assert (came_back.without, came_back.measured, came_back.predicted) == (None, None, None)
+
+
+def test_on_a_device_that_keeps_copies_nobody_knows_what_went(tmp_path):
+    """A live run of it has the host's counters, and no pages that went to swap."""
+    events = [fault(1, 0), swap_out(2, 0)]
+    run = replay(write_trace(tmp_path / "x.trace", events, swap=("/dev/loop0",)))
+
+    assert live_figures(run).swap["swap_out_pages"] is None
+    assert figures(run).swap["swap_out_pages"] == 512
 
 
 def test_other_work_and_runs_that_do_not_swap_are_left_out():

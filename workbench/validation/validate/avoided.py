@@ -97,7 +97,7 @@ def _belongs(one: Comparison, off: Comparison) -> bool:
 
 
 def _swaps(runs: Sequence[Figures]) -> bool:
-    return any(run.swap["swap_out_pages"] for run in runs)
+    return any(run.swap["swap_in_pages"] or run.swap["swap_written_pages"] for run in runs)
 
 
 def _differences(

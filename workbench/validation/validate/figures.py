@@ -9,6 +9,7 @@ import numpy as np
 
 from workbench.measure import Series, measured_metrics, metrics, series
 from workbench.measure.residency import resident_series
+from workbench.replay.facts import is_zram
 from workbench.schema import Kind
 from workbench.units import NANOSECONDS
 
@@ -79,11 +80,16 @@ class Figures:
 
 
 def live_figures(run: Replay) -> Figures:
-    """Sum up a live run, replayed as captured; its I/O by the host's own counters."""
+    """Sum up a live run, replayed as captured; its I/O by the host's own counters.
+
+    On a device that keeps copies, clean pages leave unseen: how many went to swap is not known.
+    """
     counted = measured_metrics(run.trace)
-    io = {name: _number(counted[counter]["value"]) for name, (_, counter) in COUNTED.items()}
+    swap = {name: _number(counted[counter]["value"]) for name, (_, counter) in COUNTED.items()}
+    if not all(is_zram(name) for name in run.trace.manifest.host.swap):
+        swap["swap_out_pages"] = None
     found = figures(run)
-    return replace(found, swap={**found.swap, **io})
+    return replace(found, swap={**found.swap, **swap})
 
 
 def predicted_figures(run: Replay, captured: Replay) -> Figures:
