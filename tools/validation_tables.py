@@ -56,7 +56,7 @@ def swap_rows(comparison: dict[str, Any]) -> list[str]:
     """One row a kind of swapped page, likewise."""
     rows = []
     for name, found in comparison["quantities"].items():
-        if not name.startswith("swap_"):
+        if not name.startswith("swap_") or None in (found["predicted"], found["live"]):
             continue
         interval = found["live_interval"]
         cells = (
@@ -78,6 +78,8 @@ def avoided_rows(entry: dict[str, Any]) -> list[str]:
     """One row a kind of page that reporting kept from swap."""
     rows = []
     for name, found in entry["quantities"].items():
+        if found["measured"] is None:
+            continue
         numbers = (found[key] for key in ("without", "measured", "predicted", "predicted_dead"))
         without, measured, predicted, dead = (
             "-" if number is None else f"{number:,.0f}" for number in numbers
