@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from workbench.replay import replay
+from workbench.measure import metrics
+from workbench.replay import Device, replay
 from workbench.trace import read_trace
 from workbench.units import MIB
 from workbench.validation.validate.figures import Figures, figures
@@ -65,3 +66,13 @@ def test_a_prediction_is_near_the_live_runs_of_the_page(scenario, asked, word, l
     tolerance = 0.16 if word == "final" and asked in WHAT_STAYS else 0.06
 
     assert value == pytest.approx(live, rel=tolerance)
+
+
+def test_under_pressure_the_bundled_runs_without_reporting_are_predicted():
+    """From accesses at order 0; one run each, of different days."""
+    captured = read_trace("traces/pressure-order0.trace")
+    off = metrics(replay(captured, device=Device(free_page_reporting=False)))
+    live = metrics(replay(read_trace("traces/pressure-off.trace")))
+
+    for name in ("swap_out_pages", "swap_in_pages"):
+        assert off[name]["value"] == pytest.approx(live[name]["value"], rel=0.2)

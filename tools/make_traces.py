@@ -18,6 +18,7 @@ FOLDER = Path("traces")
 
 TRACES: dict[str, str] = {
     "churn-on": "churn",
+    "churn-order0": "churn --order 0",
     "churn-off": "churn --reporting off",
     "churn-init-on-free": "churn --poison init_on_free",
     "churn-poisoned": "churn --poison 0xaaaaaaaa",
@@ -28,6 +29,7 @@ TRACES: dict[str, str] = {
     "staircase-mid-life": "staircase --attach-after 5",
     "file-cache-on": "file-cache",
     "migration-hinting": "migration --hint --migrate-at migrate",
+    "pressure-order0": "pressure --order 0 --memory-limit 260M --swap 2G --access",
     "pressure-on": "pressure --memory-limit 260M --swap 2G",
     "pressure-off": "pressure --memory-limit 260M --swap 2G --reporting off",
 }

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from workbench import plot as plot
     from workbench.measure import compare as compare
+    from workbench.replay import Cost as Cost
     from workbench.replay import Device as Device
     from workbench.replay import Guest as Guest
     from workbench.replay import Host as Host
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Cost",
     "Device",
     "Guest",
     "Host",
@@ -45,6 +47,7 @@ __all__ = [
 ]
 
 _HOMES: Final = {
+    "Cost": "workbench.replay",
     "Device": "workbench.replay",
     "Guest": "workbench.replay",
     "Host": "workbench.replay",
