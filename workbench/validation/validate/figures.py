@@ -30,11 +30,22 @@ DEAD: Final = ("swap_out_dead_pages", "swap_in_dead_pages")
 """Only predicted: a host does not know what is free in its guests."""
 
 COUNTED: Final = {
-    "swap_written_pages": ("swap_out_pages", "measured_swap_out_pages"),
-    "swap_read_pages": ("swap_in_pages", "measured_swap_in_pages"),
+    "swap_written_pages": "measured_swap_out_pages",
+    "swap_read_pages": "measured_swap_in_pages",
 }
-"""Of live runs the host's counters have these, which miss nothing and are of the whole host: for
-each the pages of guest RAM alone that belong to it, and the counter."""
+"""Of live runs the host's counters have these, which miss nothing and are of the whole host."""
+
+_OTHERS: Final = {
+    "swap_written_pages": (
+        ("measured_swap_out_pages", "measured_swap_out_zero_pages"),
+        "swap_out_pages",
+    ),
+    "swap_read_pages": (
+        ("measured_swap_in_pages", "measured_swap_in_zero_pages"),
+        "swap_in_pages",
+    ),
+}
+"""All that the host swapped, zeros included, and the pages of guest RAM among it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +96,7 @@ def live_figures(run: Replay) -> Figures:
     On a device that keeps copies, clean pages leave unseen: how many went to swap is not known.
     """
     counted = measured_metrics(run.trace)
-    swap = {name: _number(counted[counter]["value"]) for name, (_, counter) in COUNTED.items()}
+    swap = {name: _number(counted[counter]["value"]) for name, counter in COUNTED.items()}
     if not all(is_zram(name) for name in run.trace.manifest.host.swap):
         swap["swap_out_pages"] = None
     found = figures(run)
@@ -100,10 +111,9 @@ def predicted_figures(run: Replay, captured: Replay) -> Figures:
     counted = measured_metrics(captured.trace)
     in_capture, found = figures(captured).swap, figures(run)
     io = {}
-    for name, (of_guests, counter) in COUNTED.items():
-        zeros = counter.replace("_pages", "_zero_pages")
-        whole = [_number(counted[each]["value"]) for each in (counter, zeros)]
-        others = sum(pages or 0.0 for pages in whole) - (in_capture[of_guests] or 0.0)
+    for name, (counters, of_guests) in _OTHERS.items():
+        whole = sum(_number(counted[counter]["value"]) or 0.0 for counter in counters)
+        others = whole - (in_capture[of_guests] or 0.0)
         io[name] = (found.swap[name] or 0.0) + max(others, 0.0)
     return replace(found, swap={**found.swap, **io})
 
