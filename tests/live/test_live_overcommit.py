@@ -73,6 +73,7 @@ def test_an_interrupted_series_leaves_nothing_and_goes_on(tmp_path: Path) -> Non
     after = host_state(tmp_path)
     with start(tmp_path) as process:
         out, said = process.communicate(timeout=END_SECONDS_MAX)
+    assert process.returncode == 0, said
     first, second = json.loads(out)["runs"]
     swapped_out = read_trace(tmp_path / "out/off-01.trace").columns("events")["kind"]
 

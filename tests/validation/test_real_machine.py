@@ -3,6 +3,7 @@
 import os
 import signal
 import struct
+import subprocess
 import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from workbench.validation.real_machine import (
     MODERN_ADDRESS,
     QEMU,
     RealMachine,
+    ending_with,
 )
 from workbench.validation.setup import Backend, Setup
 from workbench.validation.wire import MachineDiedError, MachineStuckError
@@ -36,6 +38,15 @@ NEXT = 1
 FILL = 0xA5
 
 SECONDS_MAX = 10.0
+
+
+@pytest.mark.parametrize(("parent", "said"), [(os.getpid(), "it runs\n"), (1 << 30, "")])
+def test_what_is_run_for_a_parent_that_has_gone_is_not_run(parent, said):
+    """Killed between starting it and its asking the kernel to end with us, we would leave it."""
+    command = ending_with(parent, ["echo", "it runs"])
+
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == said
+
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may lock so much memory")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import tempfile
@@ -68,6 +69,18 @@ _LAST_WORDS_LINES: Final = 5
 
 _SEND_BUFFER_BYTES: Final = 1 << 20
 """QEMU pauses for 100 us whenever an answer finds no room, and each takes some 800 bytes of it."""
+
+
+def ending_with(parent: int, arguments: Sequence[str]) -> list[str]:
+    """Give a command that runs another for a parent, and ends when that does.
+
+    If we are killed outright, nobody is left to end QEMU: the kernel does it then.  Who was killed
+    before the kernel was asked for that is found to be gone, and nothing is run.
+
+    Source: Linux prctl(2), PR_SET_PDEATHSIG.
+    """
+    if_there = 'if [ "$PPID" = "$0" ]; then exec "$@"; fi'
+    return ["setpriv", "--pdeathsig", "KILL", "--", "sh", "-c", if_there, str(parent), *arguments]
 
 
 class RealMachine:
@@ -278,8 +291,7 @@ class RealMachine:
         arguments = command_line(self.setup, qemu, self._folder, sockets=sockets, known=known)
         with (self._folder / "errors").open("ab") as errors:
             return subprocess.Popen(
-                # If we are killed outright, nobody is left to end QEMU: the kernel does it then.
-                ["setpriv", "--pdeathsig", "KILL", "--", *arguments],
+                ending_with(os.getpid(), arguments),
                 stdin=subprocess.DEVNULL,
                 stdout=errors,
                 stderr=errors,
