@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from workbench.cli.app import INTERRUPTED
+from workbench.errors import HostError
 from workbench.lab.host import CGROUPS, PAGE_CLUSTER
 from workbench.schema import Kind
 from workbench.trace import read_trace
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.live
 
 SCENARIO = """
 host guests 2
-host memory-limit 400M
+host memory-limit 430M
 host swap 1G
 host page-cluster 5
 take kept 32M
@@ -33,6 +34,10 @@ touch kept
 """
 
 END_SECONDS_MAX = 300
+
+ATTEMPTS = 3
+"""Linux may kill a guest of an overcommitted cgroup although swap is free; the command says so, and
+makes that run when it is given again."""
 
 
 def start(folder: Path) -> subprocess.Popen[str]:
@@ -71,8 +76,11 @@ def test_an_interrupted_series_leaves_nothing_and_goes_on(tmp_path: Path) -> Non
         process.communicate(timeout=END_SECONDS_MAX)
     assert process.returncode == INTERRUPTED, "".join(heard)
     after = host_state(tmp_path)
-    with start(tmp_path) as process:
-        out, said = process.communicate(timeout=END_SECONDS_MAX)
+    for _ in range(ATTEMPTS):
+        with start(tmp_path) as process:
+            out, said = process.communicate(timeout=END_SECONDS_MAX)
+        if process.returncode != HostError.exit_code:
+            break
     assert process.returncode == 0, said
     first, second = json.loads(out)["runs"]
     swapped_out = read_trace(tmp_path / "out/off-01.trace").columns("events")["kind"]
