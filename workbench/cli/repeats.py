@@ -21,6 +21,9 @@ RESULT_NAME: Final = "runs.json"
 
 _REPEATS_DEFAULT: Final = 5
 
+_PAIRS_DEFAULT: Final = 8
+"""Fewer pairs than this leave an interval of the median that is as wide as the runs' spread."""
+
 ScenarioArgument = Annotated[str, typer.Argument(metavar="SCENARIO", help="A name, or a file.")]
 OutputOption = Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The traces.")]
 SettingOption = Annotated[
@@ -74,8 +77,8 @@ def overcommit(
     ] = None,
     setting: SettingOption = None,
     repeats: Annotated[
-        int | None, typer.Option(metavar="N", help="Runs of each setting (8).")
-    ] = None,
+        int, typer.Option(metavar="N", min=1, help="Runs of each setting.")
+    ] = _PAIRS_DEFAULT,
     access: AccessOption = False,
     allow_lost: AllowLostOption = False,
     as_json: JsonOption = False,
@@ -86,11 +89,10 @@ def overcommit(
 
     Example: workbench lab overcommit peaks-alternate -o alternate
     """
-    from workbench.lab.repeats import REPEATS_DEFAULT, recommended_settings
+    from workbench.lab.repeats import recommended_settings
 
     common = recommended_settings(_overcommit_scenario(scenario, seed), record_access=access)
-    repeat_count = REPEATS_DEFAULT if repeats is None else repeats
-    runs = _perform(common, setting, repeat_count, output, as_json=as_json)
+    runs = _perform(common, setting, repeats, output, as_json=as_json)
     if not as_json:
         _print_swap(runs)
     _refuse_losses(runs, allow_lost=allow_lost)

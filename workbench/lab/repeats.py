@@ -36,9 +36,6 @@ SETTINGS: Final[dict[str, dict[str, Any]]] = {
 
 SETTINGS_DEFAULT: Final = ("on", "off")
 
-REPEATS_DEFAULT: Final = 8
-"""Fewer pairs than this leave an interval of the median that is as wide as the runs' spread."""
-
 SUFFIX: Final = ".trace"
 
 
@@ -159,8 +156,8 @@ def run_figures(trace: Trace) -> dict[str, Any]:
 
     The counters are those of the whole host, up to the last sample.  A guest's pages are those of
     its RAM alone, counted from the events.  `unattributed_swap_outs` are writes to swap of frames
-    that no event has named: QEMU's own memory, and guest pages that readahead had brought, which
-    the events therefore miss when they go out again.
+    that no event has named: QEMU's own memory, and guest pages that came with others from swap and
+    had gone again before the kernel could be asked for their frames.
     """
     samples = trace.columns("samples")
     last = {

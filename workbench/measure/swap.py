@@ -16,7 +16,7 @@ DEAD: Final = ("swap_in_dead_pages", "swap_out_dead_pages")
 
 UNKNOWN_DEAD: Final = (
     "what was free in the guest is known only where the model of the host decides what goes to "
-    "swap, of a guest that reports or was captured with reporting"
+    "swap, of a guest that was captured with reporting"
 )
 
 
@@ -30,7 +30,7 @@ def swap_metrics(run: Replay) -> dict[str, Any]:
     is_written = is_out & (status & (SwapOutFlag.CLEAN | SwapOutFlag.ZEROS) == 0)
     is_read = is_in & (status & FaultFlag.WITHOUT_READ == 0)
     # One that took no memory found its page in the swap cache, and waited for nobody.
-    is_waited_for = is_read & (run.columns["length_bytes"] != 0)
+    is_waited_for = is_read & (run.columns["length_bytes"] > 0)
     read_ahead_pages = int((kind == Kind.READ_AHEAD).sum())
     written_pages = int(pages[is_written].sum())
     costs = swap_costs(run.trace, run.settings)

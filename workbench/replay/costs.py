@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from workbench.replay.facts import is_zram
+from workbench.replay.facts import swaps_to_zram
 
 if TYPE_CHECKING:
     from workbench.replay.settings import Settings
@@ -48,8 +48,7 @@ def swap_costs(trace: Trace, settings: Settings) -> SwapCosts:
 
     A swap device of a capture that is not zram counts as an SSD.
     """
-    captured = "zram" if all(is_zram(name) for name in trace.manifest.host.swap) else "ssd"
-    usual = DEVICES[settings.host.swap or captured]
+    usual = DEVICES[settings.host.swap or ("zram" if swaps_to_zram(trace) else "ssd")]
     cost = settings.cost
     asked = (
         cost.swap_read_latency_ns,

@@ -202,6 +202,11 @@ def _notes(trace: Trace) -> list[str]:
     return notes
 
 
+def swaps_to_zram(trace: Trace) -> bool:
+    """Tell whether all that the host of a capture swapped to was compressed memory."""
+    return all(is_zram(name) for name in trace.manifest.host.swap)
+
+
 def is_zram(swap: str) -> bool:
     """Tell whether a swap device of the manifest is compressed memory."""
     return swap.rpartition("/")[2].startswith("zram")

@@ -16,7 +16,7 @@ from workbench.model.reclaim import (
     TWO_LISTS,
     ReclaimConstants,
 )
-from workbench.replay.facts import is_zram
+from workbench.replay.facts import swaps_to_zram
 from workbench.schema import Kind
 from workbench.units import KIB, PAGE_BYTES
 
@@ -118,7 +118,7 @@ def limits_under(host: Host, seen: Limits | None) -> Limits:
 def reclaim_constants(trace: Trace, host: Host, limits: Limits) -> ReclaimConstants:
     """Say what the host is like: as asked for, or else as the trace has it."""
     captured = trace.manifest.host
-    answers_at_once = all(is_zram(name) for name in captured.swap)
+    answers_at_once = swaps_to_zram(trace)
     if host.swap is not None:
         answers_at_once = host.swap == "zram"
     page_cluster = captured.page_cluster if host.page_cluster is None else host.page_cluster

@@ -97,20 +97,11 @@ def with_touches(trace: Trace, facts: TraceFacts, settings: Settings, columns: C
     The columns of the table of events.
     """
     changes = _changes(facts, settings, follows_touches=True)
-    follows = [
-        not change.is_noticed and change.before.order != NO_REPORTING and _shows_demand(machine)
-        for change, machine in zip(changes, facts.machines, strict=True)
-    ]
-    accesses = partial(with_accesses, trace)
     return _of_each_machine(
         columns,
         [
-            _unchanged
-            if change.is_noticed
-            else partial(_add_frees, trace, vm, change)
-            if is_followed
-            else accesses
-            for vm, (change, is_followed) in enumerate(zip(changes, follows, strict=True))
+            _unchanged if change.is_noticed else partial(_add_touches, trace, vm, change, machine)
+            for vm, (change, machine) in enumerate(zip(changes, facts.machines, strict=True))
         ],
     )
 
@@ -259,8 +250,12 @@ def _place_machine(trace: Trace, vm: int, change: _Change, own: Columns) -> Colu
     return _merged(vm, kept, placed)
 
 
-def _add_frees(trace: Trace, vm: int, change: _Change, own: Columns) -> Columns:
+def _add_touches(
+    trace: Trace, vm: int, change: _Change, machine: MachineFacts, own: Columns
+) -> Columns:
     own = with_accesses(trace, own)
+    if change.before.order == NO_REPORTING or not _shows_demand(machine):
+        return own
     demand = _read_life(trace, vm, change, own).demand
     return _merged(vm, own, _frees(demand, np.ones(demand.page.size, np.bool_), change))
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from workbench.measure import Series, measured_metrics, metrics, series
 from workbench.measure.residency import resident_series
-from workbench.replay.facts import is_zram
+from workbench.replay.facts import swaps_to_zram
 from workbench.schema import Kind
 from workbench.units import NANOSECONDS
 
@@ -97,7 +97,7 @@ def live_figures(run: Replay) -> Figures:
     """
     counted = measured_metrics(run.trace)
     swap = {name: _number(counted[counter]["value"]) for name, counter in COUNTED.items()}
-    if not all(is_zram(name) for name in run.trace.manifest.host.swap):
+    if not swaps_to_zram(run.trace):
         swap["swap_out_pages"] = None
     found = figures(run)
     return replace(found, swap={**found.swap, **swap})
