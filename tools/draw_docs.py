@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import workbench as wb
-from workbench.measure import measured_pair, reclaimed_over_time
+from workbench.measure import curve_frame, measured_pair, reclaimed_over_time
 
 if TYPE_CHECKING:
     from workbench.trace import Trace
@@ -27,6 +27,11 @@ def main() -> None:
     wb.plot.save(figure, IMAGES / "memory_reclaimed.png")
     figure = wb.plot.io_avoided(measured_pair(read("pressure-on"), read("pressure-off")))
     wb.plot.save(figure, IMAGES / "io_avoided.png")
+    pressure = read("pressure-order0")
+    without = wb.Device(free_page_reporting=False)
+    curves = [wb.curve(pressure), wb.curve(pressure, device=without)]
+    figure = wb.plot.swap_over_memory(*map(curve_frame, curves))
+    wb.plot.save(figure, IMAGES / "swap_over_memory.png")
 
 
 def read(name: str) -> Trace:

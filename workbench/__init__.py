@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from workbench.replay import Guest as Guest
     from workbench.replay import Host as Host
     from workbench.replay import Settings as Settings
+    from workbench.replay import curve as curve
     from workbench.replay import replay as replay
     from workbench.trace import read_trace as read_trace
 
@@ -41,6 +42,7 @@ __all__ = [
     "Settings",
     "__version__",
     "compare",
+    "curve",
     "plot",
     "read_trace",
     "replay",
@@ -53,6 +55,7 @@ _HOMES: Final = {
     "Host": "workbench.replay",
     "Settings": "workbench.replay",
     "compare": "workbench.measure",
+    "curve": "workbench.replay",
     "read_trace": "workbench.trace",
     "replay": "workbench.replay",
 }

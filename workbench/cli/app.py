@@ -79,6 +79,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "lab": Entry("workbench.cli.lab", "Boot a throwaway guest, run a scenario in it, capture it."),
     "info": Entry("workbench.cli.info", "Say what a trace holds, lost, and can answer."),
     "replay": Entry("workbench.cli.replay", "Replay a trace, as captured or with other settings."),
+    "curve": Entry("workbench.cli.curve", "Say what hosts of every memory size would swap."),
     "validate": Entry(
         "workbench.cli.validate", "Predict settings from captures, and compare with live runs."
     ),

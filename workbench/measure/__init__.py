@@ -1,5 +1,6 @@
 """Measure: a replay's ledger in, numbers and frames out; and what the host itself measured."""
 
+from workbench.measure.curve import curve_document, curve_frame, memory_needed
 from workbench.measure.describe import describe
 from workbench.measure.dictionary import (
     BY_NAME,
@@ -48,6 +49,8 @@ __all__ = [
     "Series",
     "add",
     "compare",
+    "curve_document",
+    "curve_frame",
     "describe",
     "drains",
     "find_on",
@@ -58,6 +61,7 @@ __all__ = [
     "measured_over_time",
     "measured_pair",
     "memory_frame",
+    "memory_needed",
     "memory_over_time",
     "metric_table",
     "metric_text",

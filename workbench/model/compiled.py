@@ -78,6 +78,22 @@ def inner_kernel(function: _Function) -> _Function:
     )
 
 
+def inlined_kernel(function: _Function) -> _Function:
+    """Compile an inner kernel into every place that calls it.
+
+    A call passes every number of every array of every tuple: that takes longer than a few lines.
+    """
+    return _compiled(
+        function,
+        {
+            "no_cpython_wrapper": True,
+            "no_cfunc_wrapper": True,
+            "_nrt": False,
+            "forceinline": True,
+        },
+    )
+
+
 def _compiled(function: _Function, options: dict[str, bool]) -> _Function:
     folder = cache_folder()
     # Set only while Numba chooses the place: other users of Numba in this process keep theirs.

@@ -7,6 +7,7 @@ here opens a window or touches matplotlib's global state.
 
 from workbench.plot.chart import save
 from workbench.plot.counts import io_avoided, skip_reasons
+from workbench.plot.curve import swap_over_memory
 from workbench.plot.guest_series import guest_series
 from workbench.plot.memory import memory_reclaimed, resident_memory
 
@@ -17,4 +18,5 @@ __all__ = [
     "resident_memory",
     "save",
     "skip_reasons",
+    "swap_over_memory",
 ]

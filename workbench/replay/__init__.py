@@ -7,6 +7,7 @@ a guest's free memory, and gives a `SeriesPrediction`.
 from workbench.model import Outcome, Surprise
 from workbench.replay.costs import SwapCosts, swap_costs
 from workbench.replay.door import SKIPPED, Replay, captured_facts, identify, lineage, replay
+from workbench.replay.every_size import Curve, SwapCounts, curve, lru_counts
 from workbench.replay.guest_series import (
     LINUX_REPORTING,
     Sampling,
@@ -23,6 +24,7 @@ __all__ = [
     "LINUX_REPORTING",
     "SKIPPED",
     "Cost",
+    "Curve",
     "Device",
     "Guest",
     "Host",
@@ -36,11 +38,14 @@ __all__ = [
     "Settings",
     "Surprise",
     "SwapCosts",
+    "SwapCounts",
     "UnanswerableError",
     "captured_facts",
+    "curve",
     "identify",
     "judge",
     "lineage",
+    "lru_counts",
     "pages_moved",
     "pages_sent",
     "predict_series",

@@ -10,16 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 import workbench
-from workbench.errors import UsageError
 from workbench.model import Outcome, Surprise, model_digest
-from workbench.replay.decisions import Decisions, Happened, happened
+from workbench.replay.decisions import Decisions, happened
 from workbench.replay.facts import TraceFacts, trace_facts
-from workbench.replay.hints import without_hints
-from workbench.replay.identify import Identifiable, UnanswerableError, judge
+from workbench.replay.identify import Identifiable, judge
 from workbench.replay.limits import seen_limits
 from workbench.replay.memory import host_error, is_otherwise, serve_run
-from workbench.replay.model_error import model_error
-from workbench.replay.placement import place_trace, with_touches
+from workbench.replay.question import ask, choose, touched
 from workbench.replay.settings import Cost, Device, Guest, Host, Settings
 from workbench.replay.trace_run import run_trace
 from workbench.schema import SCHEMA_VERSION, Kind
@@ -29,7 +26,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from workbench.replay.ledger import Ledger
-    from workbench.replay.trace_run import TraceRun
     from workbench.trace import Trace
     from workbench.trace.reader import Columns
 
@@ -159,25 +155,18 @@ def replay(
     A what-if replays the trace as captured too, for `model_error` and to judge what can be
     answered.  Samples are read only to compare it with them.
     """
-    settings = _choose(settings, device=device, guest=guest, host=host, cost=cost)
-    as_captured = happened(trace.columns("events"))
-    captured = run_trace(trace, as_captured, Settings())
-    facts = trace_facts(trace, captured.ledger)
-    identifiable = judge(facts, settings)
-    error = model_error(
-        trace, captured.ledger, captured.initial_resident_pages, captured.initial_swapped_pages
-    )
-    if not identifiable.answerable:
-        raise UnanswerableError(trace.name, identifiable, error)
-    replayed = _placed(trace, facts, settings, as_captured)
-    run = captured if settings.runs_as_captured else run_trace(trace, replayed, settings)
-    if settings.host.is_chosen or (facts.swaps and is_otherwise(run, captured)):
-        replayed, run = _touched(trace, facts, settings, replayed)
-        seen = seen_limits(as_captured.columns, captured)
+    settings = choose(settings, device=device, guest=guest, host=host, cost=cost)
+    asked = ask(trace, settings)
+    identifiable, error, captured = asked.identifiable, asked.model_error, asked.captured
+    replayed, run = asked.replayed, asked.run
+    if settings.host.is_chosen or (asked.facts.swaps and is_otherwise(run, captured)):
+        replayed, run = touched(trace, asked.facts, settings, replayed)
+        seen = seen_limits(asked.as_captured.columns, captured)
         replayed, run, notes = serve_run(trace, replayed, run, settings, seen)
-        error |= {"host": host_error(trace, *_touched(trace, facts, Settings(), as_captured))}
+        as_told = touched(trace, asked.facts, Settings(), asked.as_captured)
+        error |= {"host": host_error(trace, *as_told)}
         identifiable = identifiable.noting(notes)
-    events = _event_counts(run.ledger, captured.ledger, as_captured.decisions)
+    events = _event_counts(run.ledger, captured.ledger, asked.as_captured.decisions)
     return Replay(
         trace=trace,
         settings=settings,
@@ -193,24 +182,6 @@ def replay(
     )
 
 
-def _placed(trace: Trace, facts: TraceFacts, settings: Settings, as_captured: Happened) -> Happened:
-    """Give the events as the guests would have made them."""
-    follows_touches = facts.swaps or settings.host.is_chosen
-    placed = place_trace(trace, facts, settings, follows_touches=follows_touches)
-    replayed = as_captured if placed is None else happened(placed)
-    if settings.device.free_page_hint is False:
-        return happened(without_hints(replayed.columns))
-    return replayed
-
-
-def _touched(
-    trace: Trace, facts: TraceFacts, settings: Settings, replayed: Happened
-) -> tuple[Happened, TraceRun]:
-    """Tell the model of the host what guests access and free that live as captured."""
-    told = happened(with_touches(trace, facts, settings, replayed.columns))
-    return told, run_trace(trace, told, settings)
-
-
 def identify(
     trace: Trace,
     settings: Settings | None = None,
@@ -220,7 +191,7 @@ def identify(
     host: Host | None = None,
 ) -> Identifiable:
     """Judge whether `trace` can answer for these settings, without answering."""
-    chosen = _choose(settings, device=device, guest=guest, host=host)
+    chosen = choose(settings, device=device, guest=guest, host=host)
     return judge(captured_facts(trace), chosen)
 
 
@@ -233,15 +204,6 @@ def captured_facts(trace: Trace) -> TraceFacts:
     """
     captured = run_trace(trace, happened(trace.columns("events")), Settings())
     return trace_facts(trace, captured.ledger)
-
-
-def _choose(settings: Settings | None, **tables: Device | Guest | Host | Cost | None) -> Settings:
-    given: dict[str, Any] = {name: table for name, table in tables.items() if table is not None}
-    if settings is None:
-        return Settings(**given)
-    if given:
-        raise UsageError(f"give either settings or {', '.join(tables)}, not both")
-    return settings
 
 
 def lineage(trace: Trace, settings: Settings) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from workbench.model import Blocks, Constants, HostState, Outcome
+from workbench.model import Outcome
 from workbench.model.reclaim import (
     UNMET_PAGES,
     Memory,
@@ -26,7 +26,7 @@ from workbench.model.reclaim import (
 from workbench.replay.decisions import happened
 from workbench.replay.ledger import pages_moved
 from workbench.replay.limits import limits_under, reclaim_constants, seen_limits
-from workbench.replay.machine import initial_host, machine_constants
+from workbench.replay.page_space import host_at_start, page_space
 from workbench.replay.settings import Settings
 from workbench.replay.trace_run import run_trace
 from workbench.schema import NO_ELEMENT, UNKNOWN, FaultFlag, Kind
@@ -38,8 +38,9 @@ if TYPE_CHECKING:
     from workbench.replay.decisions import Happened
     from workbench.replay.ledger import Ledger
     from workbench.replay.limits import Limits
+    from workbench.replay.page_space import PageSpace
     from workbench.replay.trace_run import TraceRun
-    from workbench.trace import Trace, VirtualMachine
+    from workbench.trace import Trace
     from workbench.trace.reader import Columns
 
 _TOUCHES: Final = (Kind.FAULT, Kind.ACCESS, Kind.FREE)
@@ -66,7 +67,27 @@ def serve_trace(
     The columns of the table of events, with faults and swap-outs as the host decides them; and the
     bytes given beyond the memory there is, because nothing could be reclaimed.
     """
-    space = _space(trace, settings)
+    served = serve_requests(trace, columns, ledger, settings, seen)
+    return _written(columns, served), served.unmet_pages * PAGE_BYTES
+
+
+class Served(NamedTuple):
+    """What guests did to their pages, and what their host did about it."""
+
+    space: PageSpace
+    rows: npt.NDArray[np.intp]
+    """The event of each request."""
+    requests: Requests
+    moves: Moves
+    unmet_pages: int
+    """Given beyond the memory there is, because nothing could be reclaimed."""
+
+
+def serve_requests(
+    trace: Trace, columns: Columns, ledger: Ledger, settings: Settings, seen: Limits | None
+) -> Served:
+    """Let the model of the host serve what guests do; parameters as for `serve_trace`."""
+    space = page_space(trace, settings)
     limits = limits_under(settings.host, seen)
     rules = reclaim_constants(trace, settings.host, limits)
     rows, requests = _requests(columns, ledger, space, limits)
@@ -79,54 +100,11 @@ def serve_trace(
             break
         room = count
     moves = Moves._make(column[:count] for column in memory.moves)
-    served = _written(columns, rows, moves, space)
-    return served, int(memory.reclaim.counts[UNMET_PAGES]) * PAGE_BYTES
+    return Served(space, rows, requests, moves, int(memory.reclaim.counts[UNMET_PAGES]))
 
 
-class _Space(NamedTuple):
-    """The RAM blocks of all machines in one page space."""
-
-    constants: Constants
-    first_block: npt.NDArray[np.int64]
-    """Where the blocks of each machine begin.  Shape (vm,)."""
-    block_vm: npt.NDArray[np.int64]
-    """The machine of each block.  Shape (block,)."""
-
-
-def _space(trace: Trace, settings: Settings) -> _Space:
-    blocks: list[Blocks] = []
-    first_blocks = []
-    next_page = 0
-    machines = trace.manifest.virtual_machines
-    for machine in machines:
-        constants = _constants(trace, machine, settings)
-        own = constants.blocks
-        first_blocks.append(sum(part.first_page.size for part in blocks))
-        blocks.append(own._replace(first_page=own.first_page + next_page))
-        stop = int((own.first_page + own.page_count).max(initial=0))
-        next_page += -(-stop // constants.huge_page_pages) * constants.huge_page_pages
-    merged = Blocks._make(np.concatenate(columns) for columns in zip(*blocks, strict=True))
-    counts = [part.first_page.size for part in blocks]
-    return _Space(
-        constants=constants._replace(blocks=merged),
-        first_block=np.array(first_blocks, np.int64),
-        block_vm=np.repeat(np.arange(len(machines)), counts).astype(np.int64),
-    )
-
-
-def _constants(trace: Trace, machine: VirtualMachine, settings: Settings) -> Constants:
-    return machine_constants(
-        machine, settings, frees_empty_page_tables=trace.manifest.host.frees_empty_page_tables
-    )
-
-
-def _memory(trace: Trace, space: _Space, rules: ReclaimConstants, room: int) -> Memory:
-    hosts = [
-        initial_host(trace, vm, _constants(trace, machine, Settings()))
-        for vm, machine in enumerate(trace.manifest.virtual_machines)
-    ]
-    columns = [np.concatenate(parts) for parts in zip(*hosts, strict=True)]
-    host = HostState._make(columns)._replace(totals=np.sum([h.totals for h in hosts], axis=0))
+def _memory(trace: Trace, space: PageSpace, rules: ReclaimConstants, room: int) -> Memory:
+    host = host_at_start(trace)
     return Memory(
         constants=space.constants,
         rules=rules,
@@ -137,7 +115,7 @@ def _memory(trace: Trace, space: _Space, rules: ReclaimConstants, room: int) -> 
 
 
 def _requests(
-    columns: Columns, ledger: Ledger, space: _Space, limits: Limits
+    columns: Columns, ledger: Ledger, space: PageSpace, limits: Limits
 ) -> tuple[npt.NDArray[np.intp], Requests]:
     """Say what the guests do to pages: touches, frees and what the device lets them give back.
 
@@ -172,10 +150,11 @@ def _requests(
     return rows, requests
 
 
-def _written(columns: Columns, rows: npt.NDArray[np.intp], moves: Moves, space: _Space) -> Columns:
+def _written(columns: Columns, served: Served) -> Columns:
     """Put the moves in the place of the events that they stand for."""
     kept = np.flatnonzero(~np.isin(columns["kind"], _DECIDED))
-    at = rows[moves.request]
+    moves, space = served.moves, served.space
+    at = served.rows[moves.request]
     firsts = space.constants.blocks.first_page
     block = np.searchsorted(firsts, moves.page, side="right") - 1
     vm = space.block_vm[block]
@@ -193,12 +172,12 @@ def _written(columns: Columns, rows: npt.NDArray[np.intp], moves: Moves, space: 
     }
     # What a request makes the host do comes before the request's own event, such as a report.
     order = np.argsort(np.concatenate((2 * at, 2 * kept + 1)), kind="stable")
-    served = {
+    written = {
         name: np.concatenate((new[name], values[kept]))[order].astype(values.dtype)
         for name, values in columns.items()
     }
-    served["sequence"] = np.arange(order.size, dtype=served["sequence"].dtype)
-    return served
+    written["sequence"] = np.arange(order.size, dtype=written["sequence"].dtype)
+    return written
 
 
 def is_otherwise(run: TraceRun, captured: TraceRun) -> bool:
@@ -224,15 +203,12 @@ def serve_run(
     """
     columns, unmet_bytes = serve_trace(trace, replayed.columns, run.ledger, settings, seen)
     served = happened(columns)
-    access_ns = trace.manifest.access_interval_ns
     reclaim = settings.host.reclaim or "two-list"
     most_bytes = int(limits_under(settings.host, seen).pages.max()) * PAGE_BYTES
     memory = format_bytes(most_bytes)
     notes = [
         f"swap is decided by a model of the host ({reclaim}, {memory} for the RAM of all guests)",
-        "recency: by last fault, accesses were not recorded"
-        if access_ns is None
-        else f"recency: accesses recorded every {format_ns(access_ns)}",
+        recency_note(trace),
     ]
     if unmet_bytes:
         notes.append(
@@ -240,6 +216,14 @@ def serve_run(
             "reclaimed: Linux would kill a process"
         )
     return served, run_trace(trace, served, settings), notes
+
+
+def recency_note(trace: Trace) -> str:
+    """Say by what a host tells which pages are old."""
+    access_ns = trace.manifest.access_interval_ns
+    if access_ns is None:
+        return "recency: by last fault, accesses were not recorded"
+    return f"recency: accesses recorded every {format_ns(access_ns)}"
 
 
 def host_error(trace: Trace, as_captured: Happened, captured: TraceRun) -> dict[str, Any] | None:

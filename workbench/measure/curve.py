@@ -1,0 +1,105 @@
+"""Curves over the host's memory, as frames and as answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from workbench.units import PAGE_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from workbench.replay import Curve
+
+COUNTS: Final = (
+    "swap_in_pages",
+    "swap_in_dead_pages",
+    "swap_out_pages",
+    "swap_out_dead_pages",
+)
+
+_POINTS: Final = 256
+"""Sizes in a document; a frame has them all."""
+
+
+def curve_frame(curve: Curve) -> pd.DataFrame:
+    """Give a curve over the host's memory, exactly: each row holds up to the next one.
+
+    Returns
+    -------
+    One row per size at which anything changes: memory_bytes, the counts of `COUNTS`, and
+    swap_in_pages_per_second and swap_out_pages_per_second, on average over the trace.
+    """
+    import pandas as pd  # noqa: PLC0415 - pandas takes a second to import.
+
+    counts = np.array([getattr(curve.counts, name) for name in COUNTS])
+    changes = np.flatnonzero((np.diff(counts, axis=1) != 0).any(axis=0)) + 1
+    row = np.concatenate(([0], changes))
+    frame = pd.DataFrame({"memory_bytes": (row + 1) * PAGE_BYTES})
+    for name, column in zip(COUNTS, counts, strict=True):
+        frame[name] = column[row]
+    for way in ("in", "out"):
+        frame[f"swap_{way}_pages_per_second"] = frame[f"swap_{way}_pages"] / curve.duration_s
+    manifest = curve.trace.manifest
+    frame.attrs = {
+        "title": manifest.scenario or curve.trace.name,
+        "label": curve.settings.label,
+        "caption": f"trace {curve.trace.name} {curve.trace.digest[:8]}, model "
+        f"{str(curve.lineage['model'])[:8]}",
+        "lost_events": manifest.lost_events,
+        "recency": "by accesses" if curve.has_recency else "by last fault",
+        "stop_bytes": curve.counts.swap_in_pages.size * PAGE_BYTES,
+    }
+    return frame
+
+
+def memory_needed(curves: Sequence[Curve], pages_per_second: Sequence[float]) -> pd.DataFrame:
+    """Say how much memory the guests' RAM needs for no more swap than that.
+
+    Returns
+    -------
+    One row per rate: pages_per_second (read and written, on average over the trace), then the
+    bytes, one column per curve named by its settings.
+    """
+    import pandas as pd  # noqa: PLC0415 - pandas takes a second to import.
+
+    frame = pd.DataFrame({"pages_per_second": list(pages_per_second)})
+    for curve in curves:
+        frame[curve.settings.label] = [curve.bytes_for(rate) for rate in pages_per_second]
+    return frame
+
+
+def curve_document(curves: Sequence[Curve], pages_per_second: Sequence[float]) -> dict[str, Any]:
+    """Give what `workbench curve --json` prints: equal inputs give equal documents."""
+    needed = memory_needed(curves, pages_per_second)
+    return {
+        "recency": "accesses" if curves[0].has_recency else "by last fault",
+        "duration_seconds": curves[0].duration_s,
+        "memory_needed": [
+            {
+                "pages_per_second": rate,
+                "memory_bytes": [int(size) for size in needed.iloc[row, 1:]],
+            }
+            for row, rate in enumerate(pages_per_second)
+        ],
+        "curves": [_one_document(curve) for curve in curves],
+    }
+
+
+def _one_document(curve: Curve) -> dict[str, Any]:
+    sizes = curve.counts.swap_in_pages.size
+    pages = np.unique(np.linspace(1, sizes, min(_POINTS, sizes)).astype(np.int64))
+    points = {name: getattr(curve.counts, name)[pages - 1].tolist() for name in COUNTS}
+    return {
+        "lineage": curve.lineage,
+        "settings": curve.settings.model_dump(),
+        "label": curve.settings.label,
+        "identifiable": curve.identifiable.to_dict(),
+        "model_error": curve.model_error,
+        "memory_bytes": (pages * PAGE_BYTES).tolist(),
+        **points,
+    }

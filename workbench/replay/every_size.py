@@ -1,0 +1,290 @@
+"""Swap-ins and swap-outs for every memory size of the host, in one pass.
+
+Exact for a host that takes from memory what was touched longest ago, page by page; Linux's two
+lists come near to that, one size at a time (`workbench.replay.memory`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from workbench.errors import UsageError
+from workbench.model.curve import (
+    IN_SWAP,
+    READS,
+    SLOT,
+    WRITES,
+    Rules,
+    Uses,
+    count_final_writes,
+    new_stack,
+    new_tally,
+    run_uses,
+)
+from workbench.model.reclaim import Moves
+from workbench.replay.door import lineage
+from workbench.replay.limits import limits_under, reclaim_constants
+from workbench.replay.memory import recency_note, serve_requests
+from workbench.replay.page_space import host_at_start
+from workbench.replay.question import ask, choose, touched
+from workbench.schema import FaultFlag, Kind, PageState
+from workbench.units import NANOSECONDS, PAGE_BYTES, format_bytes
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from workbench.model.curve import Stack, Tally
+    from workbench.replay.identify import Identifiable
+    from workbench.replay.memory import Served
+    from workbench.replay.settings import Device, Guest, Host, Settings
+    from workbench.trace import Trace
+
+_AMPLE_BYTES: Final = 1 << 60
+"""Memory with which nothing goes to swap, the most a host may be asked to have."""
+
+
+@dataclass(frozen=True, repr=False, kw_only=True)
+class SwapCounts:
+    """What hosts of every size read from swap and write to it.
+
+    Attributes
+    ----------
+    swap_in_pages, swap_in_dead_pages, swap_out_pages, swap_out_dead_pages
+        Of a host with memory for 1, 2, ... pages of guest RAM.  Shape (size,), int64.  Dead pages
+        were free in their guest.
+    """
+
+    swap_in_pages: npt.NDArray[np.int64]
+    swap_in_dead_pages: npt.NDArray[np.int64]
+    swap_out_pages: npt.NDArray[np.int64]
+    swap_out_dead_pages: npt.NDArray[np.int64]
+
+    @property
+    def moved_pages(self) -> npt.NDArray[np.int64]:
+        """All that is read and written.  It never grows with the size.  Shape (size,)."""
+        moved: npt.NDArray[np.int64] = self.swap_in_pages + self.swap_out_pages
+        return moved
+
+    def pages_for(self, most_moved_pages: float) -> int:
+        """Give the smallest memory, in pages, with which at most this many are read and written.
+
+        With memory for all pages there is nothing but what was in swap before.
+        """
+        enough = np.flatnonzero(self.moved_pages <= most_moved_pages)
+        return int(enough[0]) + 1 if enough.size else self.moved_pages.size
+
+
+def lru_counts(
+    page: npt.ArrayLike,
+    *,
+    is_write: npt.ArrayLike = True,
+    is_discard: npt.ArrayLike = False,
+    page_count: int | None = None,
+    keeps_copies: bool = False,
+) -> SwapCounts:
+    """Count what hosts of every size swap for plain requests, one page each.
+
+    To be held against other simulators: a read from swap is a miss other than a page's first
+    touch, or its first since a discard.
+
+    Parameters
+    ----------
+    page
+        Pages by number, from 0 up.  Shape (request,).
+    is_write, is_discard
+        Whether a request writes its page, or gives it back; one for all, or of shape (request,).
+    page_count
+        Pages there are; by default one more than the highest number.
+    keeps_copies
+        Whether a page that was read keeps its copy in swap until it is written, as on disks; zram
+        frees it.
+
+    Raises
+    ------
+    UsageError
+        Pages are not whole numbers from 0 up, or less than `page_count`.
+    """
+    pages = np.asarray(page)
+    if pages.ndim != 1 or not np.issubdtype(pages.dtype, np.integer):
+        raise UsageError(
+            f"pages are {pages.dtype} of {pages.ndim} dimensions, expected whole numbers in a row"
+        )
+    most = int(pages.max(initial=-1))
+    least = int(pages.min(initial=max(most, 0)))
+    page_count = most + 1 if page_count is None else page_count
+    if least < 0 or most >= page_count:
+        raise UsageError(f"pages are {least} to {most}, expected 0 to {page_count - 1}")
+    kind = np.where(np.asarray(is_discard, np.bool_), int(Kind.DISCARD), int(Kind.FAULT))
+    uses = Uses(
+        kind=np.ascontiguousarray(np.broadcast_to(kind, pages.shape), np.int8),
+        page=np.ascontiguousarray(pages, np.int64),
+        page_count=np.ones(pages.size, np.int64),
+        writes=np.ascontiguousarray(np.broadcast_to(np.asarray(is_write, np.bool_), pages.shape)),
+    )
+    stack, tally = new_stack(page_count), new_tally(page_count)
+    return _counted(uses, Rules(keeps_copies), stack, tally)
+
+
+def _counted(uses: Uses, rules: Rules, stack: Stack, tally: Tally) -> SwapCounts:
+    run_uses(uses, rules, stack, tally)
+    count_final_writes(stack, tally)
+    reads, dead_reads = (_deeper_than(counted[:, READS]) for counted in tally)
+    writes, dead_writes = (np.cumsum(counted[:, WRITES])[1:-1] for counted in tally)
+    return SwapCounts(
+        swap_in_pages=reads,
+        swap_in_dead_pages=dead_reads,
+        swap_out_pages=writes,
+        swap_out_dead_pages=dead_writes,
+    )
+
+
+def _deeper_than(by_depth: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Of each size from 1 up, add up what was found deeper."""
+    deeper: npt.NDArray[np.int64] = np.cumsum(by_depth[::-1])[::-1][2:]
+    return deeper
+
+
+@dataclass(frozen=True, repr=False, kw_only=True)
+class Curve:
+    """What a trace's guests make hosts of every size swap.
+
+    Attributes
+    ----------
+    counts
+        By the host's memory.
+    identifiable
+        What the answer leaves open.
+    lineage
+        What it was made of: equal lineage, equal bytes.
+    model_error
+        How far the replay as captured is from the samples.
+    """
+
+    trace: Trace
+    settings: Settings
+    counts: SwapCounts
+    identifiable: Identifiable
+    lineage: dict[str, Any]
+    model_error: dict[str, Any]
+
+    @property
+    def duration_s(self) -> float:
+        """How long the trace lasts."""
+        return self.trace.manifest.duration_ns / NANOSECONDS
+
+    @property
+    def has_recency(self) -> bool:
+        """Whether accesses were recorded; without, a page is as old as its last fault."""
+        return self.trace.manifest.access_interval_ns is not None
+
+    def bytes_for(self, pages_per_second: float) -> int:
+        """Give the smallest memory with which no more is read and written, on average."""
+        return self.counts.pages_for(pages_per_second * self.duration_s) * PAGE_BYTES
+
+    def __repr__(self) -> str:
+        """Say what it is of, and how much memory makes swap needless."""
+        return (
+            f"<Curve of {self.trace.name}, {self.settings.label}: nothing swapped from "
+            f"{format_bytes(self.bytes_for(0))} on>"
+        )
+
+
+def curve(
+    trace: Trace,
+    *,
+    device: Device | None = None,
+    guest: Guest | None = None,
+    host: Host | None = None,
+    settings: Settings | None = None,
+) -> Curve:
+    """Say what hosts of every memory size would swap for the guests of `trace`.
+
+    Parameters
+    ----------
+    device, guest, host, settings
+        What to change, as for a replay.  Of the host only its swap can be chosen: a device keeps
+        copies, zram does not.
+
+    Raises
+    ------
+    UnanswerableError
+        The trace does not hold what the answer needs; the message says what.
+    UsageError
+        Settings that are of one memory size, or of another policy.
+    """
+    settings = choose(settings, device=device, guest=guest, host=host)
+    _refuse_other_hosts(settings.host)
+    ample = settings.model_copy(update={"host": _ample(settings.host)})
+    asked = ask(trace, ample)
+    replayed, run = touched(trace, asked.facts, ample, asked.replayed)
+    served = serve_requests(trace, replayed.columns, run.ledger, ample, None)
+    rules = Rules(
+        reclaim_constants(trace, settings.host, limits_under(ample.host, None)).keeps_copies
+    )
+    page_state = host_at_start(trace).page_state
+    stack, tally = new_stack(page_state.size), new_tally(page_state.size)
+    stack.pages[page_state == PageState.SWAPPED, SLOT] = IN_SWAP
+    run_uses(_in_memory(page_state), rules, stack, tally)
+    return Curve(
+        trace=trace,
+        settings=settings,
+        counts=_counted(_uses(served), rules, stack, tally),
+        identifiable=asked.identifiable.noting([recency_note(trace)]),
+        lineage=lineage(trace, settings),
+        model_error=asked.model_error,
+    )
+
+
+def _ample(host: Host) -> Host:
+    return host.model_copy(update={"memory_bytes": _AMPLE_BYTES, "reclaim": "least-recent"})
+
+
+def _refuse_other_hosts(host: Host) -> None:
+    chosen = host.model_dump(exclude={"swap"})
+    for name, value in chosen.items():
+        if value is not None:
+            raise UsageError(
+                f"host.{name} is {value}, but a curve is of every memory size, with swap that "
+                "never fills, for a host that takes what was touched longest ago; leave it out, or "
+                "replay one size"
+            )
+
+
+def _in_memory(page_state: npt.NDArray[np.int8]) -> Uses:
+    """Touch what is in memory when a trace begins, by address: nobody knows what is older."""
+    page = np.flatnonzero(page_state == PageState.RESIDENT)
+    return Uses(
+        kind=np.full(page.size, Kind.FAULT, np.int8),
+        page=page,
+        page_count=np.ones(page.size, np.int64),
+        writes=np.ones(page.size, np.bool_),
+    )
+
+
+def _uses(served: Served) -> Uses:
+    """Say what guests do to their pages, from what a host with room for all of them did about it.
+
+    What a fault brings into memory comes before the touch that made it.
+    """
+    requests, moves = served.requests, served.moves
+    is_new = (
+        (moves.kind == Kind.FAULT)
+        & (moves.page_count > 0)
+        & (moves.status & FaultFlag.SWAP_IN == 0)
+    )
+    new = Moves._make(column[is_new] for column in moves)
+    is_touch = np.isin(requests.kind, (Kind.FAULT, Kind.ACCESS))
+    asked = np.arange(requests.kind.size)
+    order = np.argsort(np.concatenate((2 * new.request, 2 * asked + 1)), kind="stable")
+    columns = Uses(
+        kind=np.concatenate((new.kind, np.where(is_touch, Kind.ACCESS, requests.kind))),
+        # What the host backs for a fault is aligned to its own size.
+        page=np.concatenate((new.page // new.page_count * new.page_count, requests.page)),
+        page_count=np.concatenate((new.page_count, requests.page_count)),
+        writes=np.concatenate((new.status, requests.status)) & FaultFlag.WRITE != 0,
+    )
+    uses = Uses._make(column[order] for column in columns)
+    return uses._replace(kind=uses.kind.astype(np.int8))

@@ -1,0 +1,64 @@
+"""The pages of all machines of a trace, numbered together, as their host sees them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from workbench.model import Blocks, Constants, HostState
+from workbench.replay.machine import initial_host, machine_constants
+from workbench.replay.settings import Settings
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from workbench.trace import Trace, VirtualMachine
+
+
+class PageSpace(NamedTuple):
+    """The RAM blocks of all machines in one page space."""
+
+    constants: Constants
+    first_block: npt.NDArray[np.int64]
+    """Where the blocks of each machine begin.  Shape (vm,)."""
+    block_vm: npt.NDArray[np.int64]
+    """The machine of each block.  Shape (block,)."""
+
+
+def page_space(trace: Trace, settings: Settings) -> PageSpace:
+    """Lay the machines behind each other, each on a huge page of its own."""
+    blocks: list[Blocks] = []
+    first_blocks = []
+    next_page = 0
+    machines = trace.manifest.virtual_machines
+    for machine in machines:
+        constants = _own_constants(trace, machine, settings)
+        own = constants.blocks
+        first_blocks.append(sum(part.first_page.size for part in blocks))
+        blocks.append(own._replace(first_page=own.first_page + next_page))
+        stop = int((own.first_page + own.page_count).max(initial=0))
+        next_page += -(-stop // constants.huge_page_pages) * constants.huge_page_pages
+    merged = Blocks._make(np.concatenate(columns) for columns in zip(*blocks, strict=True))
+    counts = [part.first_page.size for part in blocks]
+    return PageSpace(
+        constants=constants._replace(blocks=merged),
+        first_block=np.array(first_blocks, np.int64),
+        block_vm=np.repeat(np.arange(len(machines)), counts).astype(np.int64),
+    )
+
+
+def host_at_start(trace: Trace) -> HostState:
+    """Give what of all machines is in memory, in swap or nowhere when the trace begins."""
+    hosts = [
+        initial_host(trace, vm, _own_constants(trace, machine, Settings()))
+        for vm, machine in enumerate(trace.manifest.virtual_machines)
+    ]
+    columns = [np.concatenate(parts) for parts in zip(*hosts, strict=True)]
+    return HostState._make(columns)._replace(totals=np.sum([h.totals for h in hosts], axis=0))
+
+
+def _own_constants(trace: Trace, machine: VirtualMachine, settings: Settings) -> Constants:
+    return machine_constants(
+        machine, settings, frees_empty_page_tables=trace.manifest.host.frees_empty_page_tables
+    )
