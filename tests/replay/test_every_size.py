@@ -5,14 +5,12 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from tests.naive.naive_curve import naive_curve
 from tests.synthetic import HUGE, given_back, machine, report, started, touch, trace
 from workbench.errors import UsageError
 from workbench.measure import metrics
-from workbench.replay import Device, Guest, Host, UnanswerableError, curve, lru_counts, replay
+from workbench.replay import Device, Guest, Host, UnanswerableError, curve, replay
 from workbench.trace import RamBlock, read_trace
 from workbench.units import MIB, PAGE_BYTES
 
@@ -70,27 +68,6 @@ def test_each_size_is_what_a_replay_of_that_size_says(machines, swap):
     assert counts.swap_in_pages[2 * MIB // PAGE_BYTES] > 0
 
 
-@pytest.mark.parametrize("keeps_copies", [False, True])
-def test_plain_requests_are_counted_as_brute_force_counts_them(keeps_copies):
-    generator = np.random.default_rng(3)
-    page = np.minimum(generator.geometric(0.05, 3000) - 1, 99)
-    is_write = generator.random(3000) < 0.3
-    is_discard = generator.random(3000) < 0.1
-
-    counts = lru_counts(
-        page, is_write=is_write, is_discard=is_discard, page_count=100, keeps_copies=keeps_copies
-    )
-
-    words = np.where(is_discard, "discard", np.where(is_write, "write", "touch"))
-    uses = [(str(word), int(number), 1) for word, number in zip(words, page, strict=True)]
-    sizes = (1, 2, 7, 30, 60, 99, 100)
-    expected = naive_curve(uses, sizes=sizes, keeps_copies=keeps_copies)
-    assert [
-        (int(counts.swap_in_pages[size - 1]), 0, int(counts.swap_out_pages[size - 1]), 0)
-        for size in sizes
-    ] == expected
-
-
 def test_reporting_spares_swap_at_every_size_where_it_frees_memory():
     made = read_trace(TRACES / "pressure-order0.trace")
 
@@ -139,24 +116,3 @@ def test_a_host_of_one_size_or_policy_is_refused(host, said):
 def test_what_a_trace_cannot_answer_has_no_curve():
     with pytest.raises(UnanswerableError, match="finer"):
         curve(random_life(1, 1), guest=Guest(reporting_order=0))
-
-
-@pytest.mark.parametrize(
-    ("page", "options", "said"),
-    [
-        ([0.5], {}, "float64 of 1 dimensions"),
-        ([[1]], {}, "2 dimensions"),
-        ([-1, 3], {}, "pages are -1 to 3, expected 0 to 3"),
-        ([1, 9], {"page_count": 9}, "pages are 1 to 9, expected 0 to 8"),
-    ],
-)
-def test_plain_requests_that_cannot_be_are_refused(page, options, said):
-    with pytest.raises(UsageError, match=said):
-        lru_counts(page, **options)
-
-
-def test_no_requests_swap_nothing():
-    counts = lru_counts(np.array([], np.int64), page_count=3)
-
-    assert counts.moved_pages.tolist() == [0, 0, 0]
-    assert counts.pages_for(0) == 1

@@ -7,7 +7,7 @@ a guest's free memory, and gives a `SeriesPrediction`.
 from workbench.model import Outcome, Surprise
 from workbench.replay.costs import SwapCosts, swap_costs
 from workbench.replay.door import SKIPPED, Replay, captured_facts, identify, lineage, replay
-from workbench.replay.every_size import Curve, SwapCounts, curve, lru_counts
+from workbench.replay.every_size import Curve, curve
 from workbench.replay.guest_series import (
     LINUX_REPORTING,
     Sampling,
@@ -18,6 +18,7 @@ from workbench.replay.guest_series import (
 from workbench.replay.identify import Identifiable, UnanswerableError, judge
 from workbench.replay.ledger import Ledger, pages_moved
 from workbench.replay.migration import PagesSent, pages_sent
+from workbench.replay.plain_requests import SwapCounts, lru_counts, lru_hits
 from workbench.replay.settings import Cost, Device, Guest, Host, Settings, read_settings
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "judge",
     "lineage",
     "lru_counts",
+    "lru_hits",
     "pages_moved",
     "pages_sent",
     "predict_series",

@@ -14,12 +14,9 @@ import numpy as np
 from workbench.errors import UsageError
 from workbench.model.curve import (
     IN_SWAP,
-    READS,
     SLOT,
-    WRITES,
     Rules,
     Uses,
-    count_final_writes,
     new_stack,
     new_tally,
     run_uses,
@@ -29,6 +26,7 @@ from workbench.replay.door import lineage
 from workbench.replay.limits import limits_under, reclaim_constants
 from workbench.replay.memory import recency_note, serve_requests
 from workbench.replay.page_space import host_at_start
+from workbench.replay.plain_requests import SwapCounts, counted
 from workbench.replay.question import ask, choose, touched
 from workbench.schema import FaultFlag, Kind, PageState
 from workbench.units import NANOSECONDS, PAGE_BYTES, format_bytes
@@ -36,7 +34,6 @@ from workbench.units import NANOSECONDS, PAGE_BYTES, format_bytes
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from workbench.model.curve import Stack, Tally
     from workbench.replay.identify import Identifiable
     from workbench.replay.memory import Served
     from workbench.replay.settings import Device, Guest, Host, Settings
@@ -44,107 +41,6 @@ if TYPE_CHECKING:
 
 _AMPLE_BYTES: Final = 1 << 60
 """Memory with which nothing goes to swap, the most a host may be asked to have."""
-
-
-@dataclass(frozen=True, repr=False, kw_only=True)
-class SwapCounts:
-    """What hosts of every size read from swap and write to it.
-
-    Attributes
-    ----------
-    swap_in_pages, swap_in_dead_pages, swap_out_pages, swap_out_dead_pages
-        Of a host with memory for 1, 2, ... pages of guest RAM.  Shape (size,), int64.  Dead pages
-        were free in their guest.
-    """
-
-    swap_in_pages: npt.NDArray[np.int64]
-    swap_in_dead_pages: npt.NDArray[np.int64]
-    swap_out_pages: npt.NDArray[np.int64]
-    swap_out_dead_pages: npt.NDArray[np.int64]
-
-    @property
-    def moved_pages(self) -> npt.NDArray[np.int64]:
-        """All that is read and written.  It never grows with the size.  Shape (size,)."""
-        moved: npt.NDArray[np.int64] = self.swap_in_pages + self.swap_out_pages
-        return moved
-
-    def pages_for(self, most_moved_pages: float) -> int:
-        """Give the smallest memory, in pages, with which at most this many are read and written.
-
-        With memory for all pages there is nothing but what was in swap before.
-        """
-        enough = np.flatnonzero(self.moved_pages <= most_moved_pages)
-        return int(enough[0]) + 1 if enough.size else self.moved_pages.size
-
-
-def lru_counts(
-    page: npt.ArrayLike,
-    *,
-    is_write: npt.ArrayLike = True,
-    is_discard: npt.ArrayLike = False,
-    page_count: int | None = None,
-    keeps_copies: bool = False,
-) -> SwapCounts:
-    """Count what hosts of every size swap for plain requests, one page each.
-
-    To be held against other simulators: a read from swap is a miss other than a page's first
-    touch, or its first since a discard.
-
-    Parameters
-    ----------
-    page
-        Pages by number, from 0 up.  Shape (request,).
-    is_write, is_discard
-        Whether a request writes its page, or gives it back; one for all, or of shape (request,).
-    page_count
-        Pages there are; by default one more than the highest number.
-    keeps_copies
-        Whether a page that was read keeps its copy in swap until it is written, as on disks; zram
-        frees it.
-
-    Raises
-    ------
-    UsageError
-        Pages are not whole numbers from 0 up, or less than `page_count`.
-    """
-    pages = np.asarray(page)
-    if pages.ndim != 1 or not np.issubdtype(pages.dtype, np.integer):
-        raise UsageError(
-            f"pages are {pages.dtype} of {pages.ndim} dimensions, expected whole numbers in a row"
-        )
-    most = int(pages.max(initial=-1))
-    least = int(pages.min(initial=max(most, 0)))
-    page_count = most + 1 if page_count is None else page_count
-    if least < 0 or most >= page_count:
-        raise UsageError(f"pages are {least} to {most}, expected 0 to {page_count - 1}")
-    kind = np.where(np.asarray(is_discard, np.bool_), int(Kind.DISCARD), int(Kind.FAULT))
-    uses = Uses(
-        kind=np.ascontiguousarray(np.broadcast_to(kind, pages.shape), np.int8),
-        page=np.ascontiguousarray(pages, np.int64),
-        page_count=np.ones(pages.size, np.int64),
-        writes=np.ascontiguousarray(np.broadcast_to(np.asarray(is_write, np.bool_), pages.shape)),
-    )
-    stack, tally = new_stack(page_count), new_tally(page_count)
-    return _counted(uses, Rules(keeps_copies), stack, tally)
-
-
-def _counted(uses: Uses, rules: Rules, stack: Stack, tally: Tally) -> SwapCounts:
-    run_uses(uses, rules, stack, tally)
-    count_final_writes(stack, tally)
-    reads, dead_reads = (_deeper_than(counted[:, READS]) for counted in tally)
-    writes, dead_writes = (np.cumsum(counted[:, WRITES])[1:-1] for counted in tally)
-    return SwapCounts(
-        swap_in_pages=reads,
-        swap_in_dead_pages=dead_reads,
-        swap_out_pages=writes,
-        swap_out_dead_pages=dead_writes,
-    )
-
-
-def _deeper_than(by_depth: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Of each size from 1 up, add up what was found deeper."""
-    deeper: npt.NDArray[np.int64] = np.cumsum(by_depth[::-1])[::-1][2:]
-    return deeper
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -231,7 +127,7 @@ def curve(
     return Curve(
         trace=trace,
         settings=settings,
-        counts=_counted(_uses(served), rules, stack, tally),
+        counts=counted(_uses(served), rules, stack, tally),
         identifiable=asked.identifiable.noting([recency_note(trace)]),
         lineage=lineage(trace, settings),
         model_error=asked.model_error,

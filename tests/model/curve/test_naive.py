@@ -7,8 +7,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.naive.naive_curve import naive_curve
+from tests.naive.naive_curve import NaiveHost, naive_curve
 from workbench.model.curve import (
+    HITS,
     IN_SWAP,
     READS,
     SLOT,
@@ -16,11 +17,13 @@ from workbench.model.curve import (
     Rules,
     Uses,
     count_final_writes,
+    count_hits,
     new_stack,
     new_tally,
     run_uses,
 )
 from workbench.model.curve.columns import NEXT_SLOT, WORD_SLOTS
+from workbench.model.curve.one_size import HELD_PAGES
 from workbench.schema import Kind
 
 PAGES = 14
@@ -95,6 +98,36 @@ def test_every_size_reads_and_writes_what_a_host_of_that_size_does(
     assert counts_by_size(tally) == expected
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    parts=st.lists(st.tuples(USES, st.sampled_from([0, 40, 3000, 140_000])), min_size=1),
+    keeps_copies=st.booleans(),
+    room=st.integers(0, 20),
+)
+@example(
+    parts=[
+        ([("write", 0, 3), ("write", 3, 3)], 0),
+        ([("discard", 1, 1)], 3000),
+        ([("write", 6, 3), ("discard", 7, 2)], 140_000),
+        ([("touch", 0, 1), ("write", 9, 3), ("touch", 2, 3), ("write", 1, 1)], 140_000),
+    ],
+    keeps_copies=True,
+    room=2,
+)
+def test_empty_slots_between_pages_change_nothing(parts, keeps_copies, room):
+    """However far apart pages and holes stand, and wherever slots are numbered anew."""
+    stack, tally = new_stack(40_000), new_tally(PAGES)
+    for number, (uses, gap) in enumerate(parts):
+        left = stack.taken.size * WORD_SLOTS - stack.numbers[NEXT_SLOT]
+        is_last = number == len(parts) - 1
+        stack.numbers[NEXT_SLOT] += max(left - room, 0) if is_last else min(gap, left)
+        run_uses(columns(uses), Rules(keeps_copies), stack, tally)
+    count_final_writes(stack, tally)
+
+    whole = [use for uses, _ in parts for use in uses]
+    assert counts_by_size(tally) == naive_curve(whole, sizes=SIZES, keeps_copies=keeps_copies)
+
+
 @settings(max_examples=100, deadline=None)
 @given(uses=USES, keeps_copies=st.booleans(), in_swap=PAGES_IN_SWAP)
 def test_more_memory_is_never_worse(uses, keeps_copies, in_swap):
@@ -143,3 +176,23 @@ def test_state_is_less_than_sixteen_bytes_a_page():
     stack = new_stack(1 << 20)
 
     assert sum(column.nbytes for column in stack) / (1 << 20) < 16
+
+
+@settings(max_examples=200, deadline=None)
+@given(uses=st.lists(st.tuples(st.integers(0, 9), st.booleans())), size=st.integers(1, 11))
+def test_one_size_hits_what_a_host_of_that_size_holds(uses, size):
+    host, hits = NaiveHost(size, keeps_copies=False), 0
+    for page, discards in uses:
+        hits += not discards and page in host.memory
+        if discards:
+            host.discard(page)
+        else:
+            host.touch(page, writes=True)
+
+    page = np.array([page for page, _ in uses], np.uint32)
+    is_discard = np.array([discards for _, discards in uses], np.bool_)
+    numbers = np.zeros(3, np.int64)
+    count_hits(page, is_discard, size, np.full(10, -1, np.int32), numbers)
+
+    assert numbers[HITS] == hits
+    assert numbers[HELD_PAGES] == len(host.memory)

@@ -12,9 +12,11 @@ from workbench.model.curve.columns import (
     new_stack,
     new_tally,
 )
+from workbench.model.curve.one_size import HITS, count_hits
 from workbench.model.curve.run import count_final_writes, run_uses
 
 __all__ = [
+    "HITS",
     "IN_SWAP",
     "READS",
     "SLOT",
@@ -24,6 +26,7 @@ __all__ = [
     "Tally",
     "Uses",
     "count_final_writes",
+    "count_hits",
     "new_stack",
     "new_tally",
     "run_uses",

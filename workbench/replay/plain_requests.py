@@ -1,0 +1,177 @@
+"""Plain requests, one page each: to hold the workbench against other simulators."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from workbench.errors import UsageError
+from workbench.model.curve import (
+    HITS,
+    READS,
+    WRITES,
+    Rules,
+    Uses,
+    count_final_writes,
+    count_hits,
+    new_stack,
+    new_tally,
+    run_uses,
+)
+from workbench.schema import Kind
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from workbench.model.curve import Stack, Tally
+
+_MOST_PAGES: Final = 1 << 29
+"""2 TiB: four slots a page are numbered by signed numbers of 32 bits."""
+
+
+@dataclass(frozen=True, repr=False, kw_only=True)
+class SwapCounts:
+    """What hosts of every size read from swap and write to it.
+
+    Attributes
+    ----------
+    swap_in_pages, swap_in_dead_pages, swap_out_pages, swap_out_dead_pages
+        Of a host with memory for 1, 2, ... pages of guest RAM.  Shape (size,), int64.  Dead pages
+        were free in their guest.
+    """
+
+    swap_in_pages: npt.NDArray[np.int64]
+    swap_in_dead_pages: npt.NDArray[np.int64]
+    swap_out_pages: npt.NDArray[np.int64]
+    swap_out_dead_pages: npt.NDArray[np.int64]
+
+    @property
+    def moved_pages(self) -> npt.NDArray[np.int64]:
+        """All that is read and written.  It never grows with the size.  Shape (size,)."""
+        moved: npt.NDArray[np.int64] = self.swap_in_pages + self.swap_out_pages
+        return moved
+
+    def pages_for(self, most_moved_pages: float) -> int:
+        """Give the smallest memory, in pages, with which at most this many are read and written.
+
+        With memory for all pages there is nothing but what was in swap before.
+        """
+        enough = np.flatnonzero(self.moved_pages <= most_moved_pages)
+        return int(enough[0]) + 1 if enough.size else self.moved_pages.size
+
+
+def lru_counts(
+    page: npt.ArrayLike,
+    *,
+    is_write: npt.ArrayLike = True,
+    is_discard: npt.ArrayLike = False,
+    page_count: int | None = None,
+    keeps_copies: bool = False,
+) -> SwapCounts:
+    """Count what hosts of every size swap for plain requests, one page each.
+
+    To be held against other simulators: a read from swap is a miss other than a page's first
+    touch, or its first since a discard.
+
+    Parameters
+    ----------
+    page
+        Pages by number, from 0 up.  Shape (request,).
+    is_write, is_discard
+        Whether a request writes its page, or gives it back; one for all, or of shape (request,).
+    page_count
+        Pages there are; by default one more than the highest number.
+    keeps_copies
+        Whether a page that was read keeps its copy in swap until it is written, as on disks; zram
+        frees it.
+
+    Raises
+    ------
+    UsageError
+        Pages are not whole numbers from 0 up, or less than `page_count`.
+    """
+    pages, page_count = _checked(page, page_count)
+    kind = np.where(np.asarray(is_discard, np.bool_), int(Kind.DISCARD), int(Kind.FAULT))
+    uses = Uses(
+        kind=np.ascontiguousarray(np.broadcast_to(kind, pages.shape), np.int8),
+        page=np.ascontiguousarray(pages, np.int64),
+        page_count=np.ones(pages.size, np.int64),
+        writes=np.ascontiguousarray(np.broadcast_to(np.asarray(is_write, np.bool_), pages.shape)),
+    )
+    stack, tally = new_stack(page_count), new_tally(page_count)
+    return counted(uses, Rules(keeps_copies), stack, tally)
+
+
+def lru_hits(
+    page: npt.ArrayLike,
+    *,
+    memory_pages: int,
+    is_discard: npt.ArrayLike | None = None,
+    page_count: int | None = None,
+) -> int:
+    """Count the requests that find their page in memory, on a host of one size.
+
+    Parameters
+    ----------
+    page, is_discard, page_count
+        As for `lru_counts`; a discard is no hit.
+    memory_pages
+        Memory there is, at least 1 page.
+
+    Raises
+    ------
+    UsageError
+        Pages are not whole numbers from 0 up, or less than `page_count`; or there is no memory.
+    """
+    pages, page_count = _checked(page, page_count)
+    if memory_pages < 1:
+        raise UsageError(f"memory_pages is {memory_pages}, expected 1 or more")
+    discards = np.zeros(0, np.bool_)
+    if is_discard is not None:
+        discards = np.ascontiguousarray(
+            np.broadcast_to(np.asarray(is_discard, np.bool_), pages.shape)
+        )
+    numbers = np.zeros(3, np.int64)
+    # Numba does not look for negative numbers where a type has none.
+    touched = np.full(page_count, -1, np.int32 if pages.size < 1 << 31 else np.int64)
+    count_hits(np.ascontiguousarray(pages, np.uint32), discards, memory_pages, touched, numbers)
+    return int(numbers[HITS])
+
+
+def _checked(page: npt.ArrayLike, page_count: int | None) -> tuple[npt.NDArray[Any], int]:
+    """Give pages as an array, and how many there are; refuse what is none."""
+    pages = np.asarray(page)
+    if pages.ndim != 1 or not np.issubdtype(pages.dtype, np.integer):
+        raise UsageError(
+            f"pages are {pages.dtype} of {pages.ndim} dimensions, expected whole numbers in a row"
+        )
+    most = int(pages.max(initial=-1))
+    least = int(pages.min(initial=max(most, 0)))
+    page_count = most + 1 if page_count is None else page_count
+    if least < 0 or most >= page_count:
+        raise UsageError(f"pages are {least} to {most}, expected 0 to {page_count - 1}")
+    if page_count > _MOST_PAGES:
+        raise UsageError(f"there are {page_count} pages, expected {_MOST_PAGES} at most")
+    return pages, page_count
+
+
+def counted(uses: Uses, rules: Rules, stack: Stack, tally: Tally) -> SwapCounts:
+    """Follow the uses to their end, and add up what hosts of each size read and write."""
+    run_uses(uses, rules, stack, tally)
+    count_final_writes(stack, tally)
+    reads, dead_reads = (_deeper_than(counted[:, READS]) for counted in tally)
+    writes, dead_writes = (np.cumsum(counted[:, WRITES])[1:-1] for counted in tally)
+    return SwapCounts(
+        swap_in_pages=reads,
+        swap_in_dead_pages=dead_reads,
+        swap_out_pages=writes,
+        swap_out_dead_pages=dead_writes,
+    )
+
+
+def _deeper_than(by_depth: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Of each size from 1 up, add up what was found deeper."""
+    deeper: npt.NDArray[np.int64] = np.cumsum(by_depth[::-1])[::-1][2:]
+    return deeper
