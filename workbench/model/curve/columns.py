@@ -39,18 +39,23 @@ WRITES: Final = 1
 
 # Entries of `Stack.numbers`.
 NEXT_SLOT: Final = 0
-TAKEN: Final = 1
-"""Slots taken by pages and holes."""
-HIGHEST_HOLE: Final = 2
+HIGHEST_HOLE: Final = 1
 """The slot of the hole nearest to the top, or NOWHERE."""
+
+FETCHED: Final = 2
+"""Of no meaning."""
 
 WORD_SHIFT: Final = 5
 WORD_SLOTS: Final = 1 << WORD_SHIFT
 """Slots of one word: bits of an unsigned number that has room in a signed one of 64."""
 WORD_MASK: Final = WORD_SLOTS - 1
+GROUP_SHIFT: Final = WORD_SHIFT + 3
+GROUP_SLOTS: Final = 1 << GROUP_SHIFT
+"""Slots of a group, 8 words: a vector of 64-bit numbers, or two."""
 FAN: Final = 64
-"""Words of a group, groups of a section: sums over as many are a few vector instructions."""
-SECTION_SLOTS: Final = WORD_SLOTS * FAN * FAN
+"""Groups of a section, sections of a part: as many are added up in a few vector instructions."""
+SECTION_SLOTS: Final = GROUP_SLOTS * FAN
+PART_SLOTS: Final = SECTION_SLOTS * FAN
 
 
 class Uses(NamedTuple):
@@ -82,10 +87,10 @@ class Stack(NamedTuple):
     """Shape (page, 3): SLOT, DIRTY_FROM, DEAD_FROM."""
     taken: npt.NDArray[np.uint32]
     """A bit for each slot that is taken.  Shape (word,)."""
-    word_taken: npt.NDArray[np.uint8]
-    """How many slots of each word are.  Shape (word,)."""
     group_taken: npt.NDArray[np.int32]
+    """How many slots of each group are.  Shape (group,)."""
     section_taken: npt.NDArray[np.int32]
+    part_taken: npt.NDArray[np.int32]
     holes: npt.NDArray[np.uint32]
     """A bit for each slot that is taken by a hole.  Shape (word,)."""
     hole_words: npt.NDArray[np.uint32]
@@ -100,25 +105,26 @@ class Stack(NamedTuple):
 def new_stack(page_count: int) -> Stack:
     """Make an empty stack for that many pages.
 
-    There are about four slots to a page, so that slots are numbered anew once for every three
-    touches of all pages.
+    There are about twice as many slots, so that they are numbered anew as often as all pages were
+    touched.
     """
-    sections = max(-(-4 * page_count // SECTION_SLOTS), 1)
-    words = sections * FAN * FAN
+    parts = max(-(-2 * page_count // PART_SLOTS), 1)
+    groups = parts * FAN * FAN
+    words = groups * GROUP_SLOTS // WORD_SLOTS
     hole_words = words // WORD_SLOTS
     pages = np.zeros((page_count, 3), np.int32)
     pages[:, SLOT] = NOWHERE
     return Stack(
         pages=pages,
         taken=np.zeros(words, np.uint32),
-        word_taken=np.zeros(words, np.uint8),
-        group_taken=np.zeros(sections * FAN, np.int32),
-        section_taken=np.zeros(sections, np.int32),
+        group_taken=np.zeros(groups, np.int32),
+        section_taken=np.zeros(parts * FAN, np.int32),
+        part_taken=np.zeros(parts, np.int32),
         holes=np.zeros(words, np.uint32),
         hole_words=np.zeros(hole_words, np.uint32),
         hole_groups=np.zeros(hole_words // WORD_SLOTS, np.uint32),
         below=np.zeros(words, np.int32),
-        numbers=np.array([0, 0, NOWHERE], np.int64),
+        numbers=np.array([0, NOWHERE, 0], np.int64),
     )
 
 

@@ -8,6 +8,7 @@ from workbench.model.compiled import inlined_kernel, kernel
 from workbench.model.curve.columns import (
     DEAD_FROM,
     DIRTY_FROM,
+    FETCHED,
     HIGHEST_HOLE,
     IN_SWAP,
     NEXT_SLOT,
@@ -28,6 +29,7 @@ from workbench.schema import Kind
 if TYPE_CHECKING:
     from workbench.model.curve.columns import Rules, Stack, Tally, Uses
 
+FETCHED_ROWS: Final = 32
 FAULT: Final = int(Kind.FAULT)
 DISCARD: Final = int(Kind.DISCARD)
 FREE: Final = int(Kind.FREE)
@@ -119,6 +121,18 @@ def free_page(page: int, stack: Stack, tally: Tally) -> None:
     stack.pages[page, DEAD_FROM] = beyond if slot == IN_SWAP else depth_of(slot, stack)
 
 
+@inlined_kernel
+def fetch_pages(row: int, uses: Uses, stack: Stack) -> int:
+    """Read what is known of the next pages, all at once, for a processor to have it at hand.
+
+    One by one each would be waited for.  The sum is of no use, but that it makes them be read.
+    """
+    total = 0
+    for other in range(row, min(row + FETCHED_ROWS, uses.page.size)):
+        total += stack.pages[uses.page[other], SLOT]
+    return total
+
+
 @kernel
 def run_uses(uses: Uses, rules: Rules, stack: Stack, tally: Tally) -> None:
     """Follow what the guests do, and count what it makes hosts of every size read and write.
@@ -130,6 +144,8 @@ def run_uses(uses: Uses, rules: Rules, stack: Stack, tally: Tally) -> None:
         the next smaller one.
     """
     for row in range(uses.kind.size):
+        if row % FETCHED_ROWS == 0:
+            stack.numbers[FETCHED] = fetch_pages(row, uses, stack)
         first = uses.page[row]
         kind = uses.kind[row]
         writes = uses.writes[row]

@@ -9,12 +9,14 @@ import numpy as np
 from workbench.model.compiled import inlined_kernel
 from workbench.model.curve.columns import (
     FAN,
+    GROUP_SHIFT,
+    GROUP_SLOTS,
     HIGHEST_HOLE,
     NEXT_SLOT,
     NOWHERE,
+    PART_SLOTS,
     SECTION_SLOTS,
     SLOT,
-    TAKEN,
     WORD_MASK,
     WORD_SHIFT,
     WORD_SLOTS,
@@ -25,17 +27,22 @@ if TYPE_CHECKING:
 
     from workbench.model.curve.columns import Stack
 
-GROUP_SLOTS: Final = WORD_SLOTS * FAN
+GROUP_WORDS: Final = GROUP_SLOTS // WORD_SLOTS
 ALL_ONES: Final = (1 << WORD_SLOTS) - 1
+
+
+@inlined_kernel
+def ones_by_byte(word: int) -> int:
+    """Count the ones of each byte of a number of 32 bits.  Returns four counts, a byte each."""
+    word -= (word >> 1) & 0x55555555
+    word = (word & 0x33333333) + ((word >> 2) & 0x33333333)
+    return (word + (word >> 4)) & 0x0F0F0F0F
 
 
 @inlined_kernel
 def count_ones(word: int) -> int:
     """Count the ones of a number of 32 bits."""
-    word -= (word >> 1) & 0x55555555
-    word = (word & 0x33333333) + ((word >> 2) & 0x33333333)
-    word = (word + (word >> 4)) & 0x0F0F0F0F
-    return ((word * 0x01010101) >> 24) & 0xFF
+    return ((ones_by_byte(word) * 0x01010101) >> 24) & 0xFF
 
 
 @inlined_kernel
@@ -65,15 +72,32 @@ def sum_after(place: int, counts: npt.NDArray[Any]) -> int:
 
 
 @inlined_kernel
+def ones_from(slot: int, taken: npt.NDArray[np.uint32]) -> int:
+    """Count the slots taken from this one to the end of its group, likewise all of them at once."""
+    first = slot >> GROUP_SHIFT << GROUP_SHIFT - WORD_SHIFT
+    row = taken[first : first + GROUP_WORDS]
+    own = (slot >> WORD_SHIFT) - first
+    upper = ALL_ONES >> (slot & WORD_MASK) << (slot & WORD_MASK)
+    total = 0
+    for other in range(GROUP_WORDS):
+        word = int(row[other])
+        word &= upper if other == own else ALL_ONES
+        word = word if other >= own else 0
+        total += ones_by_byte(word)
+    total = (total & 0x00FF00FF) + ((total >> 8) & 0x00FF00FF)
+    return (total & 0xFFFF) + (total >> 16)
+
+
+@inlined_kernel
 def depth_of(slot: int, stack: Stack) -> int:
     """Count the slots taken from this one upwards, itself included."""
-    word = slot >> WORD_SHIFT
-    group = word // FAN
-    depth = count_ones(int(stack.taken[word]) >> (slot & WORD_MASK))
-    depth += sum_after(word, stack.word_taken)
+    group = slot >> GROUP_SHIFT
+    section = group // FAN
+    depth = ones_from(slot, stack.taken)
     depth += sum_after(group, stack.group_taken)
-    for section in range(group // FAN + 1, stack.section_taken.size):
-        depth += stack.section_taken[section]
+    depth += sum_after(section, stack.section_taken)
+    for part in range(section // FAN + 1, stack.part_taken.size):
+        depth += stack.part_taken[part]
     return depth
 
 
@@ -82,10 +106,7 @@ def take_slot(slot: int, stack: Stack) -> None:
     """Take a slot that is empty."""
     word = slot >> WORD_SHIFT
     stack.taken[word] = int(stack.taken[word]) | 1 << (slot & WORD_MASK)
-    stack.word_taken[word] += 1
-    stack.group_taken[slot // GROUP_SLOTS] += 1
-    stack.section_taken[slot // SECTION_SLOTS] += 1
-    stack.numbers[TAKEN] += 1
+    count_slot(slot, 1, stack)
 
 
 @inlined_kernel
@@ -93,10 +114,15 @@ def empty_slot(slot: int, stack: Stack) -> None:
     """Make a slot empty that was taken."""
     word = slot >> WORD_SHIFT
     stack.taken[word] = int(stack.taken[word]) & ~(1 << (slot & WORD_MASK))
-    stack.word_taken[word] -= 1
-    stack.group_taken[slot // GROUP_SLOTS] -= 1
-    stack.section_taken[slot // SECTION_SLOTS] -= 1
-    stack.numbers[TAKEN] -= 1
+    count_slot(slot, -1, stack)
+
+
+@inlined_kernel
+def count_slot(slot: int, change: int, stack: Stack) -> None:
+    """Count a slot that was taken, or was made empty."""
+    stack.group_taken[slot >> GROUP_SHIFT] += change
+    stack.section_taken[slot // SECTION_SLOTS] += change
+    stack.part_taken[slot // PART_SLOTS] += change
 
 
 @inlined_kernel
@@ -159,7 +185,7 @@ def number_anew(stack: Stack) -> None:
     count = 0
     for word in range(stack.taken.size):
         stack.below[word] = count
-        count += int(stack.word_taken[word])
+        count += count_ones(int(stack.taken[word]))
     for page in range(stack.pages.shape[0]):
         slot = int(stack.pages[page, SLOT])
         if slot >= 0:
@@ -188,11 +214,16 @@ def fill_slots(count: int, stack: Stack) -> None:
     """Take the first slots, and no others."""
     stack.numbers[NEXT_SLOT] = count
     for word in range(stack.taken.size):
-        here = min(max(count - word * WORD_SLOTS, 0), WORD_SLOTS)
-        stack.word_taken[word] = here
-        stack.taken[word] = ALL_ONES >> (WORD_SLOTS - here)
+        stack.taken[word] = ALL_ONES >> (WORD_SLOTS - taken_of(word, WORD_SLOTS, count))
     for group in range(stack.group_taken.size):
-        stack.group_taken[group] = min(max(count - group * GROUP_SLOTS, 0), GROUP_SLOTS)
+        stack.group_taken[group] = taken_of(group, GROUP_SLOTS, count)
     for section in range(stack.section_taken.size):
-        here = min(max(count - section * SECTION_SLOTS, 0), SECTION_SLOTS)
-        stack.section_taken[section] = here
+        stack.section_taken[section] = taken_of(section, SECTION_SLOTS, count)
+    for part in range(stack.part_taken.size):
+        stack.part_taken[part] = taken_of(part, PART_SLOTS, count)
+
+
+@inlined_kernel
+def taken_of(place: int, size: int, count: int) -> int:
+    """Say how many of the slots in a place of that size are among the first so many."""
+    return min(max(count - place * size, 0), size)
