@@ -62,6 +62,15 @@ conformance: .venv/ready ## 20,000 random programs on the model of the device an
 	    { echo "no QEMU here: the model of the device is not held against it"; exit 0; }; \
 	$(BIN)/workbench conform --count 20000 $${WORKBENCH_REQUIRE:+--require-coverage}
 
+bench: .venv/ready .build/bench/ready ## how fast it is, as ratios to others measured in the same run
+	@$(BIN)/python tools/bench.py
+
+.build/bench/ready:
+	@rm -rf .build/bench && mkdir -p .build && $(PYTHON) -m venv .build/bench
+	@.build/bench/bin/python -m pip --disable-pip-version-check install --quiet libcachesim==0.3.5 2> .build/bench/setup.log || \
+	    { cat .build/bench/setup.log; exit 1; }
+	@touch $@
+
 notebooks: .venv/ready ## execute the notebooks
 	$(BIN)/pytest -q --nbmake --nbmake-timeout=300 -p no:warnings notebooks
 
@@ -95,4 +104,4 @@ clean: ## remove everything that was made here
 	    { tail -n 20 .venv/setup.log; echo "the installation failed; all of it: .venv/setup.log"; exit 1; }
 	@touch $@
 
-.PHONY: help setup demo live traces test check lint types arch tidy format conformance notebooks docs lock clean
+.PHONY: help setup demo live traces test check lint types arch tidy format conformance bench notebooks docs lock clean

@@ -22,7 +22,7 @@ from workbench.model.curve import (
     new_tally,
     run_uses,
 )
-from workbench.model.curve.columns import NEXT_SLOT, WORD_SLOTS
+from workbench.model.curve.columns import NEXT_SLOT, PART_SLOTS, WORD_SLOTS
 from workbench.model.curve.one_size import HELD_PAGES
 from workbench.schema import Kind
 
@@ -81,7 +81,7 @@ def counts_by_size(tally):
     ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(uses=USES, keeps_copies=st.booleans(), in_swap=PAGES_IN_SWAP, room=ROOM)
 @example(
     uses=[("write", 0, 3), ("touch", 0, 1), ("touch", 1, 1)],
@@ -126,6 +126,18 @@ def test_empty_slots_between_pages_change_nothing(parts, keeps_copies, room):
 
     whole = [use for uses, _ in parts for use in uses]
     assert counts_by_size(tally) == naive_curve(whole, sizes=SIZES, keeps_copies=keeps_copies)
+
+
+@settings(max_examples=30, deadline=None)
+@given(uses=USES, below=st.integers(0, 30))
+def test_a_stack_of_many_parts_counts_across_their_borders(uses, below):
+    """With room for more pages than there are here: only that takes slots of a second part."""
+    stack, tally = new_stack(2_000_000)._replace(pages=new_stack(PAGES).pages), new_tally(PAGES)
+    stack.numbers[NEXT_SLOT] = PART_SLOTS - below
+    run_uses(columns(uses), Rules(keeps_copies=False), stack, tally)
+    count_final_writes(stack, tally)
+
+    assert counts_by_size(tally) == naive_curve(uses, sizes=SIZES, keeps_copies=False)
 
 
 @settings(max_examples=100, deadline=None)

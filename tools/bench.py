@@ -1,0 +1,208 @@
+"""Measure how fast the workbench is, each figure beside something else measured in turn with it.
+
+make bench      writes .build/bench.json, and prints a table
+
+Timings of a machine differ from hour to hour by more than what is looked for, so only ratios
+within one run are compared: what is measured and what it is held against run alternately, and the
+figure is the ratio of the medians.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from workbench.replay import lru_counts, lru_hits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULT = ROOT / ".build" / "bench.json"
+OTHER_PYTHON = ROOT / ".build" / "bench" / "bin" / "python"
+
+PAGES = 1 << 20
+REQUESTS = 4_000_000
+ROUNDS = 5
+EXPONENT = 1.0
+"""Of Zipf's law: the page of rank r is asked for in proportion to 1 / r."""
+SEED = 20_201_204
+
+
+class Figure(NamedTuple):
+    """Seconds of each round, of what is measured and of what it is held against."""
+
+    name: str
+    events: int
+    seconds: list[float]
+    other: str
+    other_events: int
+    other_seconds: list[float]
+    target: str
+
+    def document(self) -> dict[str, Any]:
+        """Give it as JSON takes it."""
+        own = [1e9 * each / self.events for each in self.seconds]
+        others = [1e9 * each / self.other_events for each in self.other_seconds]
+        return {
+            "name": self.name,
+            "ns_per_event": own,
+            "other": self.other,
+            "other_ns_per_event": others,
+            "times_faster": statistics.median(others) / statistics.median(own),
+            "target": self.target,
+        }
+
+
+class LibCacheSim:
+    """libCacheSim's LRU in a process of its own, which answers one question at a time."""
+
+    def __init__(self, pages: np.ndarray, folder: Path) -> None:
+        path = folder / "requests.bin"
+        record = np.dtype([("time", "<u4"), ("id", "<u8"), ("size", "<u4"), ("next", "<i8")])
+        requests = np.zeros(pages.size, record)
+        requests["id"], requests["size"], requests["next"] = pages + 1, 1, -1
+        requests.tofile(path)
+        self._process = subprocess.Popen(
+            [OTHER_PYTHON, ROOT / "tools" / "bench_libcachesim.py", path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __call__(self, memory_pages: int) -> tuple[float, float]:
+        """Give the seconds of one run, and the ratio of misses."""
+        assert self._process.stdin is not None  # noqa: S101 - it was asked for.
+        assert self._process.stdout is not None  # noqa: S101 - likewise.
+        self._process.stdin.write(f"{memory_pages}\n")
+        self._process.stdin.flush()
+        seconds, misses = self._process.stdout.readline().split()
+        return float(seconds), float(misses)
+
+
+def main() -> None:
+    """Measure everything, and write it down."""
+    generator = np.random.default_rng(SEED)
+    pages = zipf(generator)
+    figures = []
+    with tempfile.TemporaryDirectory() as folder:
+        other = LibCacheSim(pages, Path(folder))
+        figures += [one_size(pages, PAGES // part, other) for part in (10, 2)]
+        figures.append(every_size(generator, pages, PAGES // 10, other))
+    document = {
+        "machine": f"{cpu_name()}, {os.cpu_count()} processors, Python {platform.python_version()}",
+        "requests": REQUESTS,
+        "pages": PAGES,
+        "figures": [figure.document() for figure in figures],
+    }
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    show(document)
+
+
+def zipf(generator: np.random.Generator) -> np.ndarray:
+    """Make requests, whose most frequent pages lie anywhere."""
+    share = np.cumsum(np.arange(1, PAGES + 1, dtype=np.float64) ** -EXPONENT)
+    rank = np.searchsorted(share, generator.random(REQUESTS) * share[-1])
+    return generator.permutation(PAGES)[rank]
+
+
+def one_size(pages: np.ndarray, memory_pages: int, other: LibCacheSim) -> Figure:
+    """Exact LRU at one size: the same hits, and how much faster."""
+    hits, seconds, other_seconds = 0, [], []
+    for _ in range(ROUNDS):
+        took, hits = timed(lambda: lru_hits(pages, memory_pages=memory_pages, page_count=PAGES))
+        seconds.append(took)
+        took, misses = other(memory_pages)
+        other_seconds.append(took)
+        if hits != round((1 - misses) * pages.size):
+            sys.exit(f"{hits} hits, libCacheSim {(1 - misses) * pages.size}")
+    return Figure(
+        name=f"exact LRU at {memory_pages:,} pages, {hits / pages.size:.0%} hits",
+        events=pages.size,
+        seconds=seconds,
+        other="libCacheSim LRU at the same size, same hits",
+        other_events=pages.size,
+        other_seconds=other_seconds,
+        target="20",
+    )
+
+
+def every_size(
+    generator: np.random.Generator, pages: np.ndarray, memory_pages: int, other: LibCacheSim
+) -> Figure:
+    """The exact curve for all sizes, with discards, against one run at one size without."""
+    discards = pages.size // 10
+    at = np.sort(generator.integers(0, pages.size, discards))
+    page = np.insert(pages, at, generator.choice(pages, discards))
+    is_discard = np.insert(np.zeros(pages.size, np.bool_), at, True)
+    is_write = generator.random(page.size) < 1 / 2
+    seconds, other_seconds = [], []
+    for number in range(ROUNDS):
+        took, _ = timed(
+            lambda keeps=number % 2 == 0: lru_counts(
+                page,
+                is_write=is_write,
+                is_discard=is_discard,
+                page_count=PAGES,
+                keeps_copies=keeps,
+            )
+        )
+        seconds.append(took)
+        other_seconds.append(other(memory_pages)[0])
+    return Figure(
+        name=f"curve of all {PAGES:,} sizes, one discard in ten added",
+        events=page.size,
+        seconds=seconds,
+        other=f"libCacheSim LRU at {memory_pages:,} pages only, without discards",
+        other_events=pages.size,
+        other_seconds=other_seconds,
+        target="2.5",
+    )
+
+
+def timed(run: Callable[[], Any]) -> tuple[float, Any]:
+    """Give how long it took, and its answer."""
+    began = time.perf_counter()
+    answer = run()
+    return time.perf_counter() - began, answer
+
+
+def cpu_name() -> str:
+    """Name the processor."""
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def show(document: dict[str, Any]) -> None:
+    """Print the table of docs/performance.md."""
+    print(f"{document['machine']}; medians of {ROUNDS} rounds in turn")
+    print("| what | ns an event | held against | ns an event | times faster | target |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for figure in document["figures"]:
+        own, others = (
+            f"{statistics.median(each):.1f} ({min(each):.1f} to {max(each):.1f})"
+            for each in (figure["ns_per_event"], figure["other_ns_per_event"])
+        )
+        print(
+            f"| {figure['name']} | {own} | {figure['other']} | {others} | "
+            f"{figure['times_faster']:.1f} | {figure['target']} |"
+        )
+
+
+if __name__ == "__main__":
+    lru_hits([0], memory_pages=1)  # Compiled, or read from the cache.
+    lru_counts([0])
+    main()
