@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.synthetic import TWO_BLOCKS, event, fault, write_trace
+from tests.synthetic import TWO_BLOCKS, event, fault, swap_out, two_block_samples, write_trace
 from workbench.errors import UsageError
 from workbench.measure import Series, metrics
 from workbench.replay import replay
@@ -19,6 +19,7 @@ from workbench.validation.validate.figures import (
     Figures,
     figures,
     first_of,
+    predicted_figures,
     starting_at,
 )
 from workbench.validation.validate.predictions import (
@@ -241,3 +242,19 @@ def test_captures_to_predict_from_can_be_named():
 
     assert off.captures == ("fragment-order9",)
     assert "a finer one would report" in fine.reasons[0]
+
+
+def test_of_the_setting_that_was_captured_the_predicted_io_is_what_the_host_counted(tmp_path):
+    """What the host swapped besides, and the part of it that was zeros, is taken from there."""
+    zeros = [900 * number // 19 for number in range(20)]
+    samples = two_block_samples(swap_out_pages=300) | {
+        "swap_out_zero_pages": zeros,
+        "swap_in_zero_pages": [0] * 20,
+    }
+    run = replay(write_trace(tmp_path / "t.trace", [fault(1, 0), swap_out(2, 0)], samples=samples))
+
+    swap = predicted_figures(run, run).swap
+
+    assert swap["swap_out_pages"] == 512
+    assert swap["swap_written_pages"] == 300
+    assert swap["swap_read_pages"] == 0

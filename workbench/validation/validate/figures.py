@@ -106,15 +106,17 @@ def live_figures(run: Replay) -> Figures:
 def predicted_figures(run: Replay, captured: Replay) -> Figures:
     """Sum up a prediction.
 
-    To its I/O is added what else the host of the capture swapped: QEMU's own memory, mostly.
+    To its I/O is added what else the host of the capture swapped, QEMU's own memory mostly.  Of all
+    of it the same part is taken to be zeros, without I/O, as the host of the capture counted.
     """
     counted = measured_metrics(captured.trace)
     in_capture, found = figures(captured).swap, figures(run)
     io = {}
     for name, (counters, of_guests) in _OTHERS.items():
-        whole = sum(_number(counted[counter]["value"]) or 0.0 for counter in counters)
-        others = whole - (in_capture[of_guests] or 0.0)
-        io[name] = (found.swap[name] or 0.0) + max(others, 0.0)
+        with_io, zeros = (_number(counted[counter]["value"]) or 0.0 for counter in counters)
+        others = max(with_io + zeros - (in_capture[of_guests] or 0.0), 0.0)
+        io_part = with_io / (with_io + zeros) if zeros else 1.0
+        io[name] = ((found.swap[name] or 0.0) + others) * io_part
     return replace(found, swap={**found.swap, **io})
 
 
