@@ -6,6 +6,7 @@ import errno
 import importlib
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -13,6 +14,7 @@ import typer
 from workbench import errors
 from workbench.cli import app
 
+TRACE = Path(__file__).parents[2] / "traces" / "churn-on.trace"
 HEAVY = ("numpy", "numba", "pandas", "matplotlib", "pyarrow", "bcc", "rich")
 
 
@@ -48,6 +50,18 @@ def test_help_imports_nothing_heavy(arguments, unwanted):
 
     assert done.stdout.splitlines()[-1] == "[] 0"
     assert done.stderr == ""
+
+
+def test_a_replay_waits_for_no_frames_and_no_charts():
+    code = (
+        "import sys\n"
+        "from workbench.cli.app import run\n"
+        f"code = run(['replay', {str(TRACE)!r}])\n"
+        "print([name for name in ('pandas', 'matplotlib') if name in sys.modules], code)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.splitlines()[-1] == "[] 0"
 
 
 @pytest.mark.parametrize("name", app.COMMANDS)

@@ -13,7 +13,12 @@ import numpy as np
 from workbench.errors import InputError
 from workbench.schema import EVENTS, NO_BLOCK, STATE, TABLES, Kind, PageState
 from workbench.trace.manifest import MANIFEST_NAME, Manifest, parse_manifest
-from workbench.trace.segments import count_missing_segments, read_table, segment_paths
+from workbench.trace.segments import (
+    column_numbers,
+    count_missing_segments,
+    read_table,
+    segment_paths,
+)
 from workbench.units import format_ns
 
 if TYPE_CHECKING:
@@ -100,7 +105,7 @@ class Trace:
             return {column.name: np.zeros(0, column.dtype) for column in table.columns}
         content = read_table(self.path / table_name, table)
         columns = {
-            column.name: content[column.name].to_numpy().astype(column.dtype, copy=False)
+            column.name: column_numbers(content[column.name], column.dtype)
             for column in table.columns
         }
         order = np.arange(content.num_rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import stat
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,8 @@ from workbench.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import numpy.typing as npt
 
     from workbench.schema import Table
 
@@ -41,6 +43,15 @@ def arrow_schema(table: Table) -> pa.Schema:
             for column in table.columns
         ]
     )
+
+
+def column_numbers(column: pa.ChunkedArray, dtype: str) -> npt.NDArray[Any]:
+    """Give a column of numbers, none of them missing, as an array.
+
+    By DLPack, because `to_numpy` imports pandas, which takes longer than to replay a short trace.
+    """
+    parts = [np.from_dlpack(chunk) for chunk in column.chunks]
+    return np.concatenate([np.zeros(0, dtype), *parts]).astype(dtype, copy=False)
 
 
 def segment_name(first: int, last: int) -> str:
