@@ -11,20 +11,19 @@ import numpy as np
 
 import workbench
 from workbench.model import Outcome, Surprise, model_digest
-from workbench.replay.decisions import Decisions, happened
-from workbench.replay.facts import TraceFacts, trace_facts
 from workbench.replay.identify import Identifiable, judge
 from workbench.replay.limits import seen_limits
 from workbench.replay.memory import host_error, is_otherwise, serve_run
-from workbench.replay.question import ask, choose, touched
+from workbench.replay.question import as_captured, ask, choose, touched
 from workbench.replay.settings import Cost, Device, Guest, Host, Settings
-from workbench.replay.trace_run import run_trace
 from workbench.schema import SCHEMA_VERSION, Kind
 from workbench.units import PAGE_BYTES, format_bytes
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from workbench.replay.decisions import Decisions
+    from workbench.replay.facts import TraceFacts
     from workbench.replay.ledger import Ledger
     from workbench.trace import Trace
     from workbench.trace.reader import Columns
@@ -156,17 +155,16 @@ def replay(
     answered.  Samples are read only to compare it with them.
     """
     settings = choose(settings, device=device, guest=guest, host=host, cost=cost)
-    asked = ask(trace, settings)
-    identifiable, error, captured = asked.identifiable, asked.model_error, asked.captured
-    replayed, run = asked.replayed, asked.run
-    if settings.host.is_chosen or (asked.facts.swaps and is_otherwise(run, captured)):
-        replayed, run = touched(trace, asked.facts, settings, replayed)
-        seen = seen_limits(asked.as_captured.columns, captured)
+    known, identifiable, replayed, run = ask(trace, settings)
+    error = known.model_error
+    if settings.host.is_chosen or (known.facts.swaps and is_otherwise(run, known.run)):
+        replayed, run = touched(trace, known.facts, settings, replayed)
+        seen = seen_limits(known.happened.columns, known.run)
         replayed, run, notes = serve_run(trace, replayed, run, settings, seen)
-        as_told = touched(trace, asked.facts, Settings(), asked.as_captured)
-        error |= {"host": host_error(trace, *as_told)}
+        as_told = touched(trace, known.facts, Settings(), known.happened)
+        error = error | {"host": host_error(trace, *as_told)}
         identifiable = identifiable.noting(notes)
-    events = _event_counts(run.ledger, captured.ledger, asked.as_captured.decisions)
+    events = _event_counts(run.ledger, known.run.ledger, known.happened.decisions)
     return Replay(
         trace=trace,
         settings=settings,
@@ -202,8 +200,7 @@ def captured_facts(trace: Trace) -> TraceFacts:
     -----
     Replays the trace as captured, which is all the work there is: judging takes no time.
     """
-    captured = run_trace(trace, happened(trace.columns("events")), Settings())
-    return trace_facts(trace, captured.ledger)
+    return as_captured(trace).facts
 
 
 def lineage(trace: Trace, settings: Settings) -> dict[str, Any]:

@@ -115,7 +115,7 @@ def curve(
     _refuse_other_hosts(settings.host)
     ample = settings.model_copy(update={"host": _ample(settings.host)})
     asked = ask(trace, ample)
-    replayed, run = touched(trace, asked.facts, ample, asked.replayed)
+    replayed, run = touched(trace, asked.known.facts, ample, asked.replayed)
     served = serve_requests(trace, replayed.columns, run.ledger, ample, None)
     rules = Rules(
         reclaim_constants(trace, settings.host, limits_under(ample.host, None)).keeps_copies
@@ -130,7 +130,7 @@ def curve(
         counts=counted(_uses(served), rules, stack, tally),
         identifiable=asked.identifiable.noting([recency_note(trace)]),
         lineage=lineage(trace, settings),
-        model_error=asked.model_error,
+        model_error=asked.known.model_error,
     )
 
 

@@ -6,7 +6,8 @@ to those that answer: a replay for one size of it, a curve for all.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from weakref import WeakKeyDictionary
 
 from workbench.errors import UsageError
 from workbench.replay.decisions import Happened, happened
@@ -22,16 +23,39 @@ if TYPE_CHECKING:
     from workbench.trace import Trace
 
 
+class AsCaptured:
+    """A trace replayed as captured: what every question about it begins with, worked out once."""
+
+    def __init__(self, trace: Trace) -> None:
+        # Not the trace itself: that would keep it, and with it this, for ever.
+        self.happened = happened(trace.columns("events"))
+        self.run = run_trace(trace, self.happened, Settings())
+        self.facts = trace_facts(trace, self.run.ledger)
+        self.model_error = model_error(
+            trace,
+            self.run.ledger,
+            self.run.initial_resident_pages,
+            self.run.initial_swapped_pages,
+        )
+
+
+_KNOWN: Final[WeakKeyDictionary[Trace, AsCaptured]] = WeakKeyDictionary()
+"""A trace never changes, so neither does what it says as captured."""
+
+
+def as_captured(trace: Trace) -> AsCaptured:
+    """Replay a trace as captured, or give what that said the last time."""
+    known = _KNOWN.get(trace)
+    if known is None:
+        known = _KNOWN[trace] = AsCaptured(trace)
+    return known
+
+
 class Question(NamedTuple):
     """A question that its trace can answer."""
 
-    as_captured: Happened
-    captured: TraceRun
-    """What the events did, as captured."""
-    facts: TraceFacts
+    known: AsCaptured
     identifiable: Identifiable
-    model_error: dict[str, Any]
-    """How far that is from the samples."""
     replayed: Happened
     """The events as the guests would have made them."""
     run: TraceRun
@@ -39,25 +63,20 @@ class Question(NamedTuple):
 
 
 def ask(trace: Trace, settings: Settings) -> Question:
-    """Replay the trace as captured, judge the question, and place what guests would do otherwise.
+    """Judge the question, and place what guests would do otherwise.
 
     Raises
     ------
     UnanswerableError
         The trace does not hold what the answer needs; the message says what.
     """
-    as_captured = happened(trace.columns("events"))
-    captured = run_trace(trace, as_captured, Settings())
-    facts = trace_facts(trace, captured.ledger)
-    identifiable = judge(facts, settings)
-    error = model_error(
-        trace, captured.ledger, captured.initial_resident_pages, captured.initial_swapped_pages
-    )
+    known = as_captured(trace)
+    identifiable = judge(known.facts, settings)
     if not identifiable.answerable:
-        raise UnanswerableError(trace.name, identifiable, error)
-    replayed = _placed(trace, facts, settings, as_captured)
-    run = captured if settings.runs_as_captured else run_trace(trace, replayed, settings)
-    return Question(as_captured, captured, facts, identifiable, error, replayed, run)
+        raise UnanswerableError(trace.name, identifiable, known.model_error)
+    replayed = _placed(trace, settings, known)
+    run = known.run if settings.runs_as_captured else run_trace(trace, replayed, settings)
+    return Question(known, identifiable, replayed, run)
 
 
 def choose(settings: Settings | None, **tables: Device | Guest | Host | Cost | None) -> Settings:
@@ -78,11 +97,11 @@ def touched(
     return told, run_trace(trace, told, settings)
 
 
-def _placed(trace: Trace, facts: TraceFacts, settings: Settings, as_captured: Happened) -> Happened:
+def _placed(trace: Trace, settings: Settings, known: AsCaptured) -> Happened:
     """Give the events as the guests would have made them."""
-    follows_touches = facts.swaps or settings.host.is_chosen
-    placed = place_trace(trace, facts, settings, follows_touches=follows_touches)
-    replayed = as_captured if placed is None else happened(placed)
+    follows_touches = known.facts.swaps or settings.host.is_chosen
+    placed = place_trace(trace, known.facts, settings, follows_touches=follows_touches)
+    replayed = known.happened if placed is None else happened(placed)
     if settings.device.free_page_hint is False:
         return happened(without_hints(replayed.columns))
     return replayed

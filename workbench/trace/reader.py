@@ -37,7 +37,7 @@ _STOP_LENGTH_BYTES: Final = 2**52
 """What an x86-64 processor can address at most (Intel SDM 3A, 4.1.4: MAXPHYADDR is 52)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trace:
     """A trace on disk.  Tables are read when first asked for, and kept.
 
