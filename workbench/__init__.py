@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from workbench.replay import Settings as Settings
     from workbench.replay import curve as curve
     from workbench.replay import replay as replay
+    from workbench.replay import replay_all as replay_all
     from workbench.trace import read_trace as read_trace
 
 __version__ = "0.1.0"
@@ -46,6 +47,7 @@ __all__ = [
     "plot",
     "read_trace",
     "replay",
+    "replay_all",
 ]
 
 _HOMES: Final = {
@@ -58,6 +60,7 @@ _HOMES: Final = {
     "curve": "workbench.replay",
     "read_trace": "workbench.trace",
     "replay": "workbench.replay",
+    "replay_all": "workbench.replay",
 }
 
 

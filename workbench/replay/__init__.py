@@ -8,6 +8,7 @@ from workbench.model import Outcome, Surprise
 from workbench.replay.costs import SwapCosts, swap_costs
 from workbench.replay.door import SKIPPED, Replay, captured_facts, identify, lineage, replay
 from workbench.replay.every_size import Curve, curve
+from workbench.replay.grid import replay_all
 from workbench.replay.guest_series import (
     LINUX_REPORTING,
     Sampling,
@@ -53,6 +54,7 @@ __all__ = [
     "predict_series",
     "read_settings",
     "replay",
+    "replay_all",
     "reporting_of",
     "swap_costs",
 ]
