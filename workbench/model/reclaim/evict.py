@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from workbench.model.compiled import inner_kernel
+from workbench.model.compiled import inlined_kernel, inner_kernel
 from workbench.model.host import RESIDENT, split_huge_page, swap_out_pages
 from workbench.model.reclaim.columns import ACTIVE, AGE, NO_LIST, READ_AHEAD_PAGES, SLOTS_USED
 from workbench.model.reclaim.lists import (
@@ -29,13 +29,13 @@ CLEAN: Final = int(SwapOutFlag.CLEAN)
 DEAD: Final = int(SwapOutFlag.DEAD)
 
 
-@inner_kernel
+@inlined_kernel
 def has_room(memory: Memory) -> bool:
     """Tell whether swap has room for anything."""
     return bool(memory.reclaim.counts[SLOTS_USED] < memory.rules.swap_pages)
 
 
-@inner_kernel
+@inlined_kernel
 def has_swap(folio: int, memory: Memory) -> bool:
     """Tell whether swap has room for what is not there yet of a folio."""
     reclaim = memory.reclaim

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.model.compiled import inner_kernel
+from workbench.model.compiled import inlined_kernel, inner_kernel
 from workbench.model.reclaim.columns import (
     COUNTS,
+    INACTIVE,
     NEVER_EVICTED,
     NO_FOLIO,
     NO_LIST,
@@ -73,7 +74,7 @@ def write_move(kind: int, page: int, page_count: int, status: int, memory: Memor
         moves.status[row] = status
 
 
-@inner_kernel
+@inlined_kernel
 def folio_of(page: int, memory: Memory) -> int:
     """Give the folio that holds a page in memory."""
     if memory.host.is_huge[page]:
@@ -81,19 +82,19 @@ def folio_of(page: int, memory: Memory) -> int:
     return page
 
 
-@inner_kernel
+@inlined_kernel
 def is_huge_folio(folio: int, memory: Memory) -> bool:
     """Tell a huge page from a page by its number."""
     return bool(folio >= memory.host.page_state.size)
 
 
-@inner_kernel
+@inlined_kernel
 def folio_pages(folio: int, memory: Memory) -> int:
     """Give the number of pages that a list counts for a folio."""
     return memory.constants.huge_page_pages if is_huge_folio(folio, memory) else 1
 
 
-@inner_kernel
+@inlined_kernel
 def first_page_of(folio: int, memory: Memory) -> int:
     """Give the first page of a folio."""
     if is_huge_folio(folio, memory):
@@ -101,7 +102,7 @@ def first_page_of(folio: int, memory: Memory) -> int:
     return folio
 
 
-@inner_kernel
+@inlined_kernel
 def add_first(folio: int, target: int, memory: Memory) -> None:
     """Put a folio that is on no list at the head of one."""
     reclaim = memory.reclaim
@@ -117,7 +118,7 @@ def add_first(folio: int, target: int, memory: Memory) -> None:
     reclaim.list_pages[target] += folio_pages(folio, memory)
 
 
-@inner_kernel
+@inlined_kernel
 def remove_folio(folio: int, memory: Memory) -> None:
     """Take a folio off the list on which it is."""
     reclaim = memory.reclaim
@@ -133,3 +134,10 @@ def remove_folio(folio: int, memory: Memory) -> None:
         reclaim.previous_folio[after] = before
     reclaim.list_of[folio] = NO_LIST
     reclaim.list_pages[target] -= folio_pages(folio, memory)
+
+
+@inner_kernel
+def move_first(folio: int, memory: Memory) -> None:
+    """Move a folio to the head of the inactive list."""
+    remove_folio(folio, memory)
+    add_first(folio, INACTIVE, memory)

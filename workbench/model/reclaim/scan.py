@@ -10,7 +10,7 @@ from __future__ import annotations
 from math import sqrt
 from typing import TYPE_CHECKING, Final
 
-from workbench.model.compiled import inner_kernel
+from workbench.model.compiled import inlined_kernel, inner_kernel
 from workbench.model.host import HUGE_PAGE
 from workbench.model.reclaim.columns import (
     ACTIVE,
@@ -42,7 +42,7 @@ KEEP: Final = 1
 ACTIVATE: Final = 2
 
 
-@inner_kernel
+@inlined_kernel
 def judge_folio(folio: int, memory: Memory) -> int:
     """Decide about a folio at the end of the inactive list, changing nothing.
 
@@ -61,7 +61,7 @@ def judge_folio(folio: int, memory: Memory) -> int:
     return KEEP
 
 
-@inner_kernel
+@inlined_kernel
 def look_at_last(memory: Memory) -> int:
     """Take, keep or activate the last folio of the inactive list.  Returns the pages taken."""
     reclaim = memory.reclaim
@@ -76,7 +76,7 @@ def look_at_last(memory: Memory) -> int:
     return 0
 
 
-@inner_kernel
+@inlined_kernel
 def shrink_inactive(scan_pages: int, memory: Memory) -> int:
     """Look at the last folios of the inactive list, no more than there are.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from workbench.model.compiled import inner_kernel
+from workbench.model.compiled import inlined_kernel, inner_kernel
 from workbench.model.fault import (
     BACK_HUGE,
     BACK_RANGE,
@@ -33,7 +33,7 @@ from workbench.model.reclaim.columns import (
     UNMET_PAGES,
 )
 from workbench.model.reclaim.evict import has_room
-from workbench.model.reclaim.lists import add_first, folio_of, remove_folio, write_move
+from workbench.model.reclaim.lists import add_first, folio_of, move_first, remove_folio, write_move
 from workbench.model.reclaim.readahead import note_hit, read_ahead_window
 from workbench.model.reclaim.scan import SWAP_CLUSTER_PAGES, reclaim_pages
 from workbench.schema import FaultFlag, Kind
@@ -53,7 +53,7 @@ FRUITLESS_MAX: Final = 16
 """Linux v6.18 mm/memcontrol.c, MAX_RECLAIM_RETRIES."""
 
 
-@inner_kernel
+@inlined_kernel
 def held_pages(memory: Memory) -> int:
     """Give the host pages in use: mapped, parts of huge pages given back, and read ahead."""
     return int(memory.host.totals[HELD_PAGES] + memory.reclaim.counts[READ_AHEAD_PAGES])
@@ -90,7 +90,7 @@ def charge_page(memory: Memory) -> None:
         memory.reclaim.counts[UNMET_PAGES] += 1
 
 
-@inner_kernel
+@inlined_kernel
 def list_after_swap(page: int, memory: Memory) -> int:
     """Choose the list for a page that comes from swap.
 
@@ -108,7 +108,7 @@ def list_after_swap(page: int, memory: Memory) -> int:
     return ACTIVE
 
 
-@inner_kernel
+@inlined_kernel
 def free_copy(page: int, memory: Memory) -> None:
     """Give up the copy in swap of a page in memory, if it has one."""
     reclaim = memory.reclaim
@@ -117,7 +117,7 @@ def free_copy(page: int, memory: Memory) -> None:
         reclaim.counts[SLOTS_USED] -= 1
 
 
-@inner_kernel
+@inlined_kernel
 def touch_resident(page: int, status: int, memory: Memory) -> None:
     """Touch a page that is mapped: only the processor notices, or who knows every access."""
     folio = folio_of(page, memory)
@@ -125,8 +125,25 @@ def touch_resident(page: int, status: int, memory: Memory) -> None:
     if status & WRITE != 0:
         free_copy(page, memory)
     if memory.rules.policy == LEAST_RECENT:
-        remove_folio(folio, memory)
-        add_first(folio, INACTIVE, memory)
+        move_first(folio, memory)
+
+
+@inlined_kernel
+def note_touch(page: int, status: int, memory: Memory) -> None:
+    """Note what a page in memory holds after a touch, and that its guest uses it."""
+    if status & WRITE != 0:
+        memory.reclaim.is_zero[page] = memory.rules.writes_zeros
+    memory.reclaim.is_live[page] = True
+
+
+@inlined_kernel
+def touch_if_resident(page: int, status: int, memory: Memory) -> bool:
+    """Touch a page if it is mapped, which is what nearly all touches find.  Returns whether."""
+    if memory.host.page_state[page] != RESIDENT:
+        return False
+    touch_resident(page, status, memory)
+    note_touch(page, status, memory)
+    return True
 
 
 @inner_kernel
@@ -218,17 +235,13 @@ def fault_in(fault: Fault, memory: Memory) -> None:
 @inner_kernel
 def touch_page(page: int, block: int, allocated_bytes: int, status: int, memory: Memory) -> None:
     """Let a guest read or write a page."""
-    writes = status & WRITE != 0
-    state = memory.host.page_state[page]
-    if state == RESIDENT:
-        touch_resident(page, status, memory)
-    elif state == SWAPPED:
+    if touch_if_resident(page, status, memory):
+        return
+    if memory.host.page_state[page] == SWAPPED:
         swap_in(page, block, status, memory)
     else:
         fault_in(Fault(page, block, allocated_bytes, status), memory)
-    if writes:
-        memory.reclaim.is_zero[page] = memory.rules.writes_zeros
-    memory.reclaim.is_live[page] = True
+    note_touch(page, status, memory)
 
 
 @inner_kernel
