@@ -93,9 +93,10 @@ def lru_counts(
         Pages are not whole numbers from 0 up, or less than `page_count`.
     """
     pages, page_count = _checked(page, page_count)
-    kind = np.where(np.asarray(is_discard, np.bool_), int(Kind.DISCARD), int(Kind.FAULT))
+    kind = np.full(pages.shape, Kind.FAULT, np.int8)
+    kind[np.broadcast_to(np.asarray(is_discard, np.bool_), pages.shape)] = Kind.DISCARD
     uses = Uses(
-        kind=np.ascontiguousarray(np.broadcast_to(kind, pages.shape), np.int8),
+        kind=kind,
         page=np.ascontiguousarray(pages, np.int64),
         page_count=np.ones(pages.size, np.int64),
         writes=np.ascontiguousarray(np.broadcast_to(np.asarray(is_write, np.bool_), pages.shape)),

@@ -21,6 +21,7 @@ from workbench.model.curve.stack import (
     add_hole,
     depth_of,
     empty_slot,
+    number_anew,
     remove_highest_hole,
     top_slot,
 )
@@ -162,7 +163,9 @@ def run_uses(uses: Uses, rules: Rules, stack: Stack, tally: Tally) -> None:
 @kernel
 def count_final_writes(stack: Stack, tally: Tally) -> None:
     """Count what hosts have written of the pages that nobody touches any more."""
+    number_anew(stack)
     for page in range(stack.pages.shape[0]):
         slot = int(stack.pages[page, SLOT])
         if slot >= 0:
-            count_writes(page, depth_of(slot, stack), stack, tally)
+            # Without empty slots a depth is what is left to the top.
+            count_writes(page, int(stack.numbers[NEXT_SLOT]) - slot, stack, tally)
