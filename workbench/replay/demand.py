@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from workbench.model.guest import (
     Ownership,
     date_reports,
     free_blocks,
+    full_reports,
     group_what_stays,
     new_demand,
     read_demand,
@@ -57,24 +59,62 @@ def captured_events(events: Columns, page_count: int, is_wanted: npt.NDArray[np.
 def free_first_reported(
     captured: Captured,
     before: Reporting,
-    stays: npt.NDArray[np.bool_],
+    may_not: npt.NDArray[np.bool_],
     constants: GuestConstants,
     guest: GuestState,
 ) -> None:
     """Free what the first passes report, in the order in which it stands on the free lists.
 
-    All but what keeps the addresses of the capture.
-
     They follow each other by one delay until all is reported that was free when the driver came.
     The ranges of an element are in reverse: Linux fills the array from its end.
+
+    Parameters
+    ----------
+    captured
+        From when the driver came.
+    may_not
+        Pages that keep the addresses of the capture.  What was touched between then and its report
+        was not free throughout, and is left out too; but what was first touched while the first
+        passes went on was free before.
     """
     reports = np.flatnonzero(captured.kind == Kind.REPORT)
-    gaps = np.diff(captured.time_ns[reports])
-    later = np.flatnonzero(gaps > before.delay_ns + before.delay_ns // 2)
-    first = reports[: later[0] + 1] if later.size else reports
+    first = reports[: _first_passes(captured, reports, before)]
+    begin_ns, end_ns = captured.time_ns[first[0]], captured.time_ns[first[-1]]
+    touched_ns = np.full(may_not.size, _NEVER_NS)
+    for event in np.flatnonzero(captured.kind == Kind.FAULT)[::-1]:
+        page, page_count = captured.page[event], captured.page_count[event]
+        touched_ns[page : page + page_count] = captured.time_ns[event]
+    was_free = [
+        touched_ns[captured.page[event] : captured.page[event] + captured.page_count[event]].min()
+        > captured.time_ns[event]
+        for event in first
+    ]
+    first = first[was_free]
     in_list_order = first[np.lexsort((-first, captured.element[first]))]
-    page, page_count = captured.page[in_list_order], captured.page_count[in_list_order]
-    free_blocks(page, page_count, stays.copy(), constants, guest)
+    taken_first = np.flatnonzero((touched_ns >= begin_ns) & (touched_ns <= end_ns))
+    page = np.concatenate((captured.page[in_list_order], taken_first))
+    page_count = np.concatenate((captured.page_count[in_list_order], np.ones_like(taken_first)))
+    free_blocks(page, page_count, may_not.copy(), constants, guest)
+
+
+_NEVER_NS: Final = 2**62
+
+
+def _first_passes(captured: Captured, reports: npt.NDArray[np.intp], before: Reporting) -> int:
+    """Count the ranges of the first passes: as long as the last one left something of an order."""
+    time_ns = captured.time_ns[reports]
+    begins = np.flatnonzero(np.diff(time_ns) > before.delay_ns // 2) + 1
+    for begin, stop in pairwise((0, *begins, reports.size)):
+        count = np.bincount(captured.page_count[reports[begin:stop]])
+        may_be_cut = count.max() >= (full_reports(int(count.max()), before.capacity) - 1) * (
+            before.capacity
+        )
+        is_followed = stop < reports.size and (
+            time_ns[stop] - time_ns[stop - 1] <= before.delay_ns + before.delay_ns // 2
+        )
+        if not (may_be_cut and is_followed):
+            return int(stop)
+    return 0
 
 
 def free_unbacked(trace: Trace, vm: int, constants: GuestConstants, guest: GuestState) -> None:
@@ -106,6 +146,64 @@ def in_shared_blocks(is_free: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     return np.asarray(is_shared[block])
 
 
+_LATER_PART: Final = 0.01
+"""Of what passes report together, this much may have been taken, and given back, by itself."""
+
+
+def _date_after_touches(captured: Captured, free_ns: npt.NDArray[np.int64]) -> None:
+    """Let what was freed together be free when nearly all of it had been touched for the last time.
+
+    A pass is asked for by the first free since the last one.  Memory may be freed long after that,
+    and just before the pass; but not before it was touched.
+
+    Parameters
+    ----------
+    free_ns
+        As `date_reports` gives it, to be changed.  Shape (event,).
+    """
+    events = captured.kind.size
+    reports = np.flatnonzero(captured.kind == Kind.REPORT)
+    others = np.flatnonzero(captured.kind != Kind.REPORT)
+    # A fault touches one page, whatever else the host backs for it.
+    is_fault = captured.kind[others] == Kind.FAULT
+    touched = _each_page(
+        np.where(is_fault, captured.touched[others], captured.page[others]),
+        np.where(is_fault, 1, captured.page_count[others]),
+    )
+    reported = _each_page(captured.page[reports], captured.page_count[reports])
+    touch_keys = np.sort(touched.page * events + others[touched.row])
+    keys = reported.page * events + reports[reported.row]
+    last = (
+        touch_keys[np.maximum(np.searchsorted(touch_keys, keys) - 1, 0)]
+        if touch_keys.size
+        else keys
+    )
+    was_touched = (last < keys) & (last // events == reported.page)
+    row = reports[reported.row[was_touched]]
+    last_ns = captured.time_ns[last[was_touched] % events]
+    order = np.lexsort((last_ns, free_ns[row]))
+    together, first, count = np.unique(free_ns[row][order], return_index=True, return_counts=True)
+    nearly_all = first + ((1 - _LATER_PART) * (count - 1)).astype(np.int64)
+    after_ns = last_ns[order][nearly_all] + 1
+    dated = dict(zip(together.tolist(), after_ns.tolist(), strict=True))
+    for event in reports:
+        free_ns[event] = max(free_ns[event], dated.get(int(free_ns[event]), 0))
+
+
+class _Pages(NamedTuple):
+    """Ranges of pages, page by page."""
+
+    page: npt.NDArray[np.int64]
+    row: npt.NDArray[np.intp]
+    """The range of each."""
+
+
+def _each_page(first: npt.NDArray[np.int64], page_count: npt.NDArray[np.int64]) -> _Pages:
+    row = np.repeat(np.arange(first.size), page_count)
+    within = np.arange(row.size) - (np.cumsum(page_count) - page_count)[row]
+    return _Pages(first[row] + within, row)
+
+
 def guest_demand(captured: Captured, is_free: npt.NDArray[np.bool_], before: Reporting) -> Demand:
     """Read what changes hands and what is touched, in the order of time.
 
@@ -117,6 +215,7 @@ def guest_demand(captured: Captured, is_free: npt.NDArray[np.bool_], before: Rep
     free_ns = np.zeros(captured.kind.size, np.int64)
     seen = np.zeros((2, LARGEST_ORDER + 1), np.int64)
     date_reports(captured, before.delay_ns, before.capacity, seen, free_ns)
+    _date_after_touches(captured, free_ns)
     room = int(captured.page_count.sum())
     demand = new_demand(room)
     guest = Ownership(is_free, np.zeros_like(is_free), *np.zeros((2, is_free.size), np.int64))

@@ -188,6 +188,9 @@ def _read_life(trace: Trace, vm: int, change: _Change, own: Columns) -> _Life:
     is_moved &= own["time_ns"] >= first_ns
     page_count = trace.manifest.virtual_machines[vm].ram_blocks[0].used_bytes // PAGE_BYTES
     captured = captured_events(own, page_count, is_moved)
+    # The driver registers one delay before its first pass.
+    since_driver = own["time_ns"] >= first_ns - before.delay_ns
+    with_driver = captured_events(own, page_count, since_driver)
     constants = _constants(page_count, change)
     stays = np.zeros(page_count, np.bool_)
 
@@ -196,11 +199,10 @@ def _read_life(trace: Trace, vm: int, change: _Change, own: Columns) -> _Life:
         if trace.manifest.mid_life:
             free_unbacked(trace, vm, constants, guest)
             return guest
-        free_first_reported(captured, before, stays, constants, guest)
+        free_first_reported(with_driver, before, stays, constants, guest)
         if change.clears:
             guest.is_touched[:] = True
         if after.order != NO_REPORTING:
-            # The driver registers one delay before its first pass.
             guest.worker[NEXT_PASS_NS] = first_ns - before.delay_ns + after.delay_ns
         return guest
 

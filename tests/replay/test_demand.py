@@ -1,0 +1,68 @@
+"""What a guest had free when its driver came, and when it gave back what it took."""
+
+from __future__ import annotations
+
+from tests.synthetic import HUGE, features, given_back, machine, report, touch, trace
+from workbench.replay import Device, replay
+from workbench.trace import GuestFacts
+from workbench.units import NANOSECONDS
+
+
+def resident_huge_pages(rows, **guest):
+    """How many huge pages are in memory after 1 to 8 s, in a guest that does not report."""
+    facts = machine(
+        guest=GuestFacts(init_on_free=False, **{"reporting_order": 9, **guest}),
+    )
+    run = replay(trace(rows, machines=[facts]), device=Device(free_page_reporting=False))
+    seconds = (run.columns["time_ns"] - run.trace.manifest.start_time_ns) // NANOSECONDS
+    held = run.ledger.resident_delta_pages.cumsum() * 4096 // HUGE
+    by_second = dict(zip(seconds.tolist(), held.tolist(), strict=True))
+    return [max((s, by_second[s]) for s in by_second if s <= second)[1] for second in range(1, 9)]
+
+
+def test_what_one_pass_reports_was_free_when_nearly_all_had_been_touched():
+    """A small free at 3 s asks for the pass at 5; the job that ends just before it has held all."""
+    held = resident_huge_pages(
+        [
+            features(0.5),
+            *given_back(report(2, 0), report(2, HUGE), report(2, 2 * HUGE)),
+            touch(3, 0),
+            touch(4, HUGE),
+            *given_back(report(5, 0), report(5, HUGE)),
+            touch(7, 0),
+        ]
+    )
+
+    assert held == [0, 0, 1, 2, 2, 2, 2, 2]
+
+
+def test_memory_that_the_first_passes_did_not_come_to_is_taken_all_the_same():
+    """A pass of one range at a time reports two of an order."""
+    held = resident_huge_pages(
+        [
+            features(0.5),
+            *given_back(report(2, 3 * HUGE), report(2, 2 * HUGE, element=1)),
+            touch(3, 0),
+            *given_back(report(4, HUGE, element=2)),
+            touch(7, HUGE),
+        ],
+        reporting_capacity=1,
+        reporting_delay_ns=2 * NANOSECONDS,
+    )
+
+    assert held == [0, 0, 1, 1, 1, 1, 2, 2]
+
+
+def test_memory_in_use_when_its_driver_reports_is_not_free_at_first():
+    """It was touched before the first pass, and is freed and reported soon after."""
+    rows = [
+        features(0.5),
+        touch(1, 0),
+        *given_back(report(2, 3 * HUGE), report(2, 2 * HUGE, element=1)),
+        *given_back(report(4, HUGE, element=2), report(4, 0, element=3)),
+        touch(5, 2 * HUGE),
+    ]
+
+    held = resident_huge_pages(rows, reporting_capacity=1, reporting_delay_ns=2 * NANOSECONDS)
+
+    assert held == [1, 1, 1, 1, 1, 1, 1, 1], "it takes first what it freed last"
