@@ -118,6 +118,7 @@ def main() -> None:
         "requests": REQUESTS,
         "pages": PAGES,
         "figures": [figure.document() for figure in figures],
+        "followed": followed(generator, pages),
     }
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
@@ -156,21 +157,11 @@ def every_size(
     generator: np.random.Generator, pages: np.ndarray, memory_pages: int, other: LibCacheSim
 ) -> Figure:
     """The exact curve for all sizes, with discards, against one run at one size without."""
-    discards = pages.size // 10
-    at = np.sort(generator.integers(0, pages.size, discards))
-    page = np.insert(pages, at, generator.choice(pages, discards))
-    is_discard = np.insert(np.zeros(pages.size, np.bool_), at, True)
-    is_write = generator.random(page.size) < 1 / 2
+    page, options = with_discards(generator, pages)
     seconds, other_seconds = [], []
     for number in range(ROUNDS):
         took, _ = timed(
-            lambda keeps=number % 2 == 0: lru_counts(
-                page,
-                is_write=is_write,
-                is_discard=is_discard,
-                page_count=PAGES,
-                keeps_copies=keeps,
-            )
+            lambda keeps=number % 2 == 0: lru_counts(page, keeps_copies=keeps, **options)
         )
         seconds.append(took)
         other_seconds.append(other(memory_pages)[0])
@@ -183,6 +174,44 @@ def every_size(
         other_seconds=other_seconds,
         target="2.5",
     )
+
+
+def with_discards(
+    generator: np.random.Generator, pages: np.ndarray
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Let one discard in ten be among the requests, and half of them write."""
+    discards = pages.size // 10
+    at = np.sort(generator.integers(0, pages.size, discards))
+    page = np.insert(pages, at, generator.choice(pages, discards))
+    is_discard = np.insert(np.zeros(pages.size, np.bool_), at, True)
+    is_write = generator.random(page.size) < 1 / 2
+    return page, {"is_write": is_write, "is_discard": is_discard, "page_count": PAGES}
+
+
+def followed(generator: np.random.Generator, pages: np.ndarray) -> list[dict[str, Any]]:
+    """Say how far curves of a part of all pages are from the exact one, in parts of requests."""
+    page, options = with_discards(generator, pages)
+    took, exact = timed(lambda: lru_counts(page, **options))
+    rows = []
+    for part in (16, 256, 1024, 8192):
+        followed_pages = PAGES // part
+        part_took, curve = timed(
+            lambda count=followed_pages: lru_counts(page, followed_pages=count, **options)
+        )
+        at = np.arange(part, PAGES + 1, part) - 1
+        errors = [
+            np.abs(getattr(curve, name) - getattr(exact, name)[at]) / page.size
+            for name in ("swap_in_pages", "swap_out_pages")
+        ]
+        rows.append(
+            {
+                "followed_pages": followed_pages,
+                "mean_error": [float(error.mean()) for error in errors],
+                "largest_error": [float(error.max()) for error in errors],
+                "times_as_fast": took / part_took,
+            }
+        )
+    return rows
 
 
 def two_lists(pages: np.ndarray, memory_pages: int) -> Figure:
@@ -294,6 +323,15 @@ def show(document: dict[str, Any]) -> None:
             f"| {figure['name']} | {own} | {figure['other']} | {others} | "
             f"{figure['times_as_fast']:.3g} | {figure['target']} |"
         )
+
+    print("| pages followed | mean error of swap-ins, swap-outs | largest | times as fast |")
+    print("| --- | --- | --- | --- |")
+    for row in document["followed"]:
+        mean, largest = (
+            ", ".join(f"{error:.2%}" for error in row[name])
+            for name in ("mean_error", "largest_error")
+        )
+        print(f"| {row['followed_pages']:,} | {mean} | {largest} | {row['times_as_fast']:.1f} |")
 
 
 if __name__ == "__main__":

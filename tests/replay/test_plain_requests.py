@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.naive.naive_curve import naive_curve
 from workbench.errors import UsageError
 from workbench.replay import lru_counts, lru_hits
+from workbench.replay.plain_requests import _scattered
 
 
 @pytest.mark.parametrize("keeps_copies", [False, True])
@@ -87,3 +88,56 @@ def test_no_requests_swap_nothing():
 
     assert counts.moved_pages.tolist() == [0, 0, 0]
     assert counts.pages_for(0) == 1
+
+
+def zipf(generator, page_count, size):
+    share = np.cumsum(1 / np.arange(1, page_count + 1))
+    rank = np.searchsorted(share, generator.random(size) * share[-1])
+    return generator.permutation(page_count)[rank]
+
+
+@pytest.mark.parametrize("keeps_copies", [False, True])
+def test_a_sixteenth_of_all_pages_says_nearly_the_same(keeps_copies):
+    generator = np.random.default_rng(7)
+    page_count = 1 << 15
+    page = zipf(generator, page_count, 300_000)
+    options = {
+        "is_write": generator.random(page.size) < 0.3,
+        "is_discard": generator.random(page.size) < 0.05,
+        "page_count": page_count,
+        "keeps_copies": keeps_copies,
+    }
+
+    exact = lru_counts(page, **options)
+    sampled = lru_counts(page, **options, followed_pages=page_count // 16)
+
+    assert sampled.step_pages == 16
+    assert sampled.swap_in_pages.size == page_count // 16
+    at = np.arange(16, page_count + 1, 16) - 1
+    for name in ("swap_in_pages", "swap_out_pages"):
+        difference = getattr(sampled, name) - getattr(exact, name)[at]
+        assert np.abs(difference).mean() / page.size < 0.02
+
+
+@settings(max_examples=50, deadline=None)
+@given(requests=REQUESTS, followed_pages=st.integers(16, 100))
+def test_where_all_pages_are_followed_nothing_is_scaled(requests, followed_pages):
+    page = np.array([page for page, _ in requests], np.int64)
+    is_discard = np.array([discards for _, discards in requests], np.bool_)
+
+    exact = lru_counts(page, is_discard=is_discard, page_count=12)
+    followed = lru_counts(page, is_discard=is_discard, page_count=12, followed_pages=followed_pages)
+
+    assert followed.step_pages == 1
+    assert (followed.swap_in_pages[:12] == exact.swap_in_pages).all()
+    assert (followed.swap_out_pages[:12] == exact.swap_out_pages).all()
+
+
+def test_no_page_shares_its_number_with_another():
+    for bits in (1, 2, 3, 8, 11):
+        assert len(set(_scattered(np.arange(1 << bits), bits).tolist())) == 1 << bits
+
+
+def test_nobody_can_follow_no_page():
+    with pytest.raises(UsageError, match="followed_pages is 0"):
+        lru_counts([1], followed_pages=0)
