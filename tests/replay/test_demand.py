@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from tests.synthetic import HUGE, features, given_back, machine, report, touch, trace
+import numpy as np
+
+from tests.synthetic import HUGE, START_NS, features, given_back, machine, report, touch, trace
+from workbench.model.guest import date_reports
 from workbench.replay import Device, replay
+from workbench.replay.demand import _date_after_touches, captured_events
+from workbench.schema import Kind
 from workbench.trace import GuestFacts
-from workbench.units import NANOSECONDS
+from workbench.units import NANOSECONDS, PAGE_BYTES
 
 
 def resident_huge_pages(rows, **guest):
@@ -66,3 +71,52 @@ def test_memory_in_use_when_its_driver_reports_is_not_free_at_first():
     held = resident_huge_pages(rows, reporting_capacity=1, reporting_delay_ns=2 * NANOSECONDS)
 
     assert held == [1, 1, 1, 1, 1, 1, 1, 1], "it takes first what it freed last"
+
+
+def dates(rows, delay_ns=2 * NANOSECONDS, capacity=32):
+    """Since when each reported range is free, and when it was reported, in seconds."""
+    events = trace(rows).columns("events")
+    wanted = np.ones(events["kind"].size, np.bool_)
+    captured = captured_events(events, 4 * HUGE // PAGE_BYTES, wanted)
+    free_ns = np.zeros(captured.kind.size, np.int64)
+    date_reports(captured, delay_ns, capacity, np.zeros((2, 11), np.int64), free_ns)
+    _date_after_touches(captured, free_ns)
+    is_report = captured.kind == Kind.REPORT
+    both = (free_ns[is_report], captured.time_ns[is_report])
+    return [((times - START_NS) / NANOSECONDS).round(3).tolist() for times in both]
+
+
+def page(number):
+    return number * PAGE_BYTES
+
+
+def test_two_pages_are_free_when_both_were_touched():
+    free, _ = dates(
+        [touch(5, page(0), PAGE_BYTES), touch(9, page(1), PAGE_BYTES), report(10, 0, page(2))]
+    )
+
+    assert free == [9]
+
+
+def test_a_page_of_a_hundred_that_was_touched_later_does_not_count():
+    rows = [touch(5, page(number), PAGE_BYTES) for number in range(127)]
+    free, _ = dates([*rows, touch(6.5, page(127), PAGE_BYTES), report(8, 0, page(128))])
+
+    assert free == [6]
+
+
+def test_nothing_is_free_later_than_it_is_reported():
+    """A pass of one range at a time reports what is left of a long list in the next one."""
+    rows = [touch(5, 0, PAGE_BYTES), report(8, 0, page(1))]
+    rows += [touch(9, page(2), PAGE_BYTES), report(10, page(2), page(1))]
+
+    free, reported = dates(rows, capacity=1)
+
+    assert free == [8, 9]
+    assert all(since <= at for since, at in zip(free, reported, strict=True))
+
+
+def test_reports_of_no_memory_say_nothing_about_what_was_free():
+    rows = [features(0.5), report(2, 8 * HUGE), touch(3, 0)]
+
+    assert len(resident_huge_pages(rows)) == 8

@@ -78,12 +78,14 @@ def free_first_reported(
         passes went on was free before.
     """
     reports = np.flatnonzero(captured.kind == Kind.REPORT)
+    if reports.size == 0:
+        return
     first = reports[: _first_passes(captured, reports, before)]
     begin_ns, end_ns = captured.time_ns[first[0]], captured.time_ns[first[-1]]
     touched_ns = np.full(may_not.size, _NEVER_NS)
-    for event in np.flatnonzero(captured.kind == Kind.FAULT)[::-1]:
-        page, page_count = captured.page[event], captured.page_count[event]
-        touched_ns[page : page + page_count] = captured.time_ns[event]
+    touches = _touches(captured)
+    # The first touch of each page is written last.
+    touched_ns[touches.page[::-1]] = captured.time_ns[touches.event[::-1]]
     was_free = [
         touched_ns[captured.page[event] : captured.page[event] + captured.page_count[event]].min()
         > captured.time_ns[event]
@@ -113,8 +115,8 @@ def _first_passes(captured: Captured, reports: npt.NDArray[np.intp], before: Rep
             time_ns[stop] - time_ns[stop - 1] <= before.delay_ns + before.delay_ns // 2
         )
         if not (may_be_cut and is_followed):
-            return int(stop)
-    return 0
+            break
+    return int(stop)
 
 
 def free_unbacked(trace: Trace, vm: int, constants: GuestConstants, guest: GuestState) -> None:
@@ -163,45 +165,53 @@ def _date_after_touches(captured: Captured, free_ns: npt.NDArray[np.int64]) -> N
     """
     events = captured.kind.size
     reports = np.flatnonzero(captured.kind == Kind.REPORT)
-    others = np.flatnonzero(captured.kind != Kind.REPORT)
-    # A fault touches one page, whatever else the host backs for it.
-    is_fault = captured.kind[others] == Kind.FAULT
-    touched = _each_page(
-        np.where(is_fault, captured.touched[others], captured.page[others]),
-        np.where(is_fault, 1, captured.page_count[others]),
-    )
-    reported = _each_page(captured.page[reports], captured.page_count[reports])
-    touch_keys = np.sort(touched.page * events + others[touched.row])
-    keys = reported.page * events + reports[reported.row]
+    touches = _touches(captured)
+    reported = _each_page(captured.page, captured.page_count, reports)
+    touch_keys = np.sort(touches.page * events + touches.event)
+    keys = reported.page * events + reported.event
     last = (
         touch_keys[np.maximum(np.searchsorted(touch_keys, keys) - 1, 0)]
         if touch_keys.size
         else keys
     )
     was_touched = (last < keys) & (last // events == reported.page)
-    row = reports[reported.row[was_touched]]
+    row = reported.event[was_touched]
     last_ns = captured.time_ns[last[was_touched] % events]
     order = np.lexsort((last_ns, free_ns[row]))
     together, first, count = np.unique(free_ns[row][order], return_index=True, return_counts=True)
-    nearly_all = first + ((1 - _LATER_PART) * (count - 1)).astype(np.int64)
+    nearly_all = first + np.ceil((1 - _LATER_PART) * count).astype(np.int64) - 1
     after_ns = last_ns[order][nearly_all] + 1
     dated = dict(zip(together.tolist(), after_ns.tolist(), strict=True))
     for event in reports:
-        free_ns[event] = max(free_ns[event], dated.get(int(free_ns[event]), 0))
+        # A later pass may report the rest of it, but no pass what is not free yet.
+        latest_ns = min(dated.get(int(free_ns[event]), 0), int(captured.time_ns[event]))
+        free_ns[event] = max(free_ns[event], latest_ns)
 
 
 class _Pages(NamedTuple):
     """Ranges of pages, page by page."""
 
     page: npt.NDArray[np.int64]
-    row: npt.NDArray[np.intp]
-    """The range of each."""
+    event: npt.NDArray[np.intp]
+    """The event of each."""
 
 
-def _each_page(first: npt.NDArray[np.int64], page_count: npt.NDArray[np.int64]) -> _Pages:
-    row = np.repeat(np.arange(first.size), page_count)
+def _each_page(
+    first: npt.NDArray[np.int64], page_count: npt.NDArray[np.int64], events: npt.NDArray[np.intp]
+) -> _Pages:
+    """Give each page of the ranges of these events."""
+    first, page_count = first[events], np.maximum(page_count[events], 0)
+    row = np.repeat(np.arange(events.size), page_count)
     within = np.arange(row.size) - (np.cumsum(page_count) - page_count)[row]
-    return _Pages(first[row] + within, row)
+    return _Pages(first[row] + within, events[row])
+
+
+def _touches(captured: Captured) -> _Pages:
+    """Give what guests touch, in order: a fault is of one page, whatever the host backs for it."""
+    is_fault = captured.kind == Kind.FAULT
+    events = np.flatnonzero(is_fault | (captured.kind == Kind.ACCESS))
+    first = np.where(is_fault, captured.touched, captured.page)
+    return _each_page(first, np.where(is_fault, 1, captured.page_count), events)
 
 
 def guest_demand(captured: Captured, is_free: npt.NDArray[np.bool_], before: Reporting) -> Demand:
