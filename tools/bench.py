@@ -99,8 +99,10 @@ class LibCacheSim:
         assert self._process.stdout is not None  # noqa: S101 - likewise.
         self._process.stdin.write(f"{memory_pages}\n")
         self._process.stdin.flush()
-        seconds, misses = self._process.stdout.readline().split()
-        return float(seconds), float(misses)
+        answer = self._process.stdout.readline().split()
+        if not answer:
+            sys.exit("libCacheSim has ended; remove .build/bench and run `make bench` again")
+        return float(answer[0]), float(answer[1])
 
 
 def main() -> None:
@@ -336,6 +338,6 @@ def show(document: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     lru_hits([0], memory_pages=1)  # Compiled, or read from the cache.
-    lru_counts([0])
+    lru_counts([0], is_write=[True], is_discard=[False])
     two_lists(np.zeros(2, np.int64), PAGES)
     main()

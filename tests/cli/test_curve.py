@@ -45,7 +45,7 @@ def test_the_document_and_the_files_hold_both_curves(tmp_path, capsys):
     document = json.loads(out)
     assert code == 0
     assert document == json.loads((folder / "result.json").read_text())
-    assert document["recency"] == "accesses"
+    assert document["recency"] == "by accesses"
     assert [each["label"] for each in document["curves"]] == [
         "as captured",
         "free_page_reporting off",
@@ -82,6 +82,9 @@ def test_why_there_is_no_curve_without_reporting_is_said(tmp_path, capsys):
         (["--set", "host.memory_bytes=1G"], "a curve is of every memory size"),
         (["--set", "host.swop=zram"], "did you mean 'swap'"),
         (["--below", "-1"], "greater than or equal to 0"),
+        (["--below", "nan"], "greater than or equal to 0"),
+        (["--below", "inf"], "--below is infinite"),
+        (["--set", "cost.swap_read_latency_ns=1ms"], "cost.swap_read_latency_ns is 1000000"),
     ],
 )
 def test_what_makes_no_sense_is_a_usage_error(arguments, said, capsys):

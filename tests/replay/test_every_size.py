@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from tests.synthetic import HUGE, given_back, machine, report, started, touch, trace
-from workbench.errors import UsageError
-from workbench.measure import metrics
+from tests.synthetic import HUGE, given_back, machine, report, started, swap_in, touch, trace
+from workbench.errors import InputError, UsageError
+from workbench.measure import curve_document, memory_needed, metrics
 from workbench.replay import Device, Guest, Host, UnanswerableError, curve, replay
+from workbench.schema import PageState
 from workbench.trace import RamBlock, read_trace
 from workbench.units import MIB, PAGE_BYTES
 
@@ -116,3 +119,27 @@ def test_a_host_of_one_size_or_policy_is_refused(host, said):
 def test_what_a_trace_cannot_answer_has_no_curve():
     with pytest.raises(UnanswerableError, match="finer"):
         curve(random_life(1, 1), guest=Guest(reporting_order=0))
+
+
+def test_where_pages_were_in_swap_before_no_memory_is_enough():
+    """One of them is read back, at every size."""
+    before = {"ram_block": 0, "length_bytes": PAGE_BYTES, "page_state": int(PageState.SWAPPED)}
+
+    made = curve(trace([swap_in(1, 0)], machines=[small_pages()], state=[before]))
+
+    assert made.counts.swap_in_pages.tolist() == [1] * 2048
+    assert made.bytes_for(0) is None
+    assert made.bytes_for(1) == PAGE_BYTES
+    assert "no memory" in repr(made)
+    assert memory_needed([made], [0, 1]).iloc[:, 1].tolist() == [pd.NA, PAGE_BYTES]
+    assert curve_document([made], [0])["memory_needed"][0]["memory_bytes"] == [None]
+
+
+def test_a_capture_that_took_no_time_has_no_rates():
+    made = random_life(1, 1)
+    timeless = dataclasses.replace(
+        made, manifest=made.manifest.model_copy(update={"duration_ns": 0})
+    )
+
+    with pytest.raises(InputError, match="took no time"):
+        curve(timeless)

@@ -61,7 +61,7 @@ def test_without_discards_none_need_be_given():
 
     assert lru_hits(page, memory_pages=2) == 2
     assert lru_hits(page, memory_pages=3) == 3
-    assert lru_hits(page[:0], memory_pages=1) == 0
+    assert lru_hits([], memory_pages=1) == 0
 
 
 def test_a_host_without_memory_is_refused():
@@ -120,7 +120,7 @@ def test_a_sixteenth_of_all_pages_says_nearly_the_same(keeps_copies):
 
 
 @settings(max_examples=50, deadline=None)
-@given(requests=REQUESTS, followed_pages=st.integers(16, 100))
+@given(requests=REQUESTS, followed_pages=st.integers(12, 100))
 def test_where_all_pages_are_followed_nothing_is_scaled(requests, followed_pages):
     page = np.array([page for page, _ in requests], np.int64)
     is_discard = np.array([discards for _, discards in requests], np.bool_)
@@ -141,3 +141,14 @@ def test_no_page_shares_its_number_with_another():
 def test_nobody_can_follow_no_page():
     with pytest.raises(UsageError, match="followed_pages is 0"):
         lru_counts([1], followed_pages=0)
+
+
+@pytest.mark.parametrize("page_count", [(1 << 15) - 1, 1 << 15, (1 << 15) + 1])
+def test_about_as_many_pages_are_followed_as_are_asked_for(page_count):
+    page = np.arange(page_count)
+
+    counts = lru_counts(page, page_count=page_count, followed_pages=1000)
+
+    assert counts.step_pages == pytest.approx(page_count / 1000, rel=0.01)
+    assert counts.swap_in_pages.size * counts.step_pages == pytest.approx(page_count, rel=0.01)
+    assert counts.swap_out_pages[0] == pytest.approx(page_count, rel=0.15)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +20,7 @@ from workbench.cli.output import (
     working,
 )
 from workbench.cli.result_folder import check_output, fresh_result
-from workbench.errors import LostEventsError
+from workbench.errors import LostEventsError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +32,7 @@ app = command_app()
 
 _RATES = (1000.0, 100.0, 10.0, 1.0, 0.0)
 """Pages a second of which the answer is given if no other is asked for."""
+_MARKED_RATE = 100.0
 
 
 @app.command()
@@ -46,7 +49,9 @@ def curve(
     below: Annotated[
         list[float] | None,
         typer.Option(
-            metavar="RATE", min=0, help="Swapped pages a second that are enough; may be repeated."
+            metavar="RATE",
+            min=0,
+            help="Swapped pages a second that are few enough; repeated, the first is in the chart.",
         ),
     ] = None,
     output: Annotated[
@@ -67,13 +72,15 @@ def curve(
     trace = read_trace(path)
     settings = read_settings(assignments or [], config)
     rates = below or list(_RATES)
+    if not all(math.isfinite(rate) for rate in rates):
+        raise UsageError("--below is infinite; give a number of pages a second, such as 10")
     if output is not None:
         check_output(output)
     with working(f"following {trace.name}"):
         curves = _curves(trace, settings)
     document = curve_document(curves, rates)
     if output is not None:
-        _write(curves, document, rates, output)
+        _write(curves, document, below[0] if below else _MARKED_RATE, output)
     if as_json:
         print_json(document)
     else:
@@ -108,19 +115,23 @@ def _curves(trace: Trace, settings: Settings) -> list[Curve]:
     return curves
 
 
-def _print(needed: Any) -> None:  # noqa: ANN401 - a frame, and pandas is imported late.
+def _bytes_text(size: Any) -> str:  # noqa: ANN401 - a number, or what pandas has for none.
     from workbench.units import format_bytes
 
+    return format_bytes(int(size)) if isinstance(size, Integral) else "no memory is enough"
+
+
+def _print(needed: Any) -> None:  # noqa: ANN401 - a frame, and pandas is imported late.
     columns = ["pages a second", *needed.columns[1:]]
     rows = [
-        [f"{row[0]:,.6g}", *(format_bytes(size) for size in row[1:])]
+        [f"{row[0]:,.6g}", *(_bytes_text(size) for size in row[1:])]
         for row in needed.itertuples(index=False)
     ]
     print_table(columns, rows, right=columns)
 
 
 def _write(
-    curves: Sequence[Curve], document: dict[str, Any], rates: Sequence[float], folder: Path
+    curves: Sequence[Curve], document: dict[str, Any], marked_rate: float, folder: Path
 ) -> None:
     from workbench import plot
     from workbench.measure import curve_frame
@@ -130,5 +141,5 @@ def _write(
         for frame in frames:
             name = str(frame.attrs["label"]).replace(" ", "-").replace(",", "")
             frame.to_parquet(fresh / f"{name}.parquet")
-        chart = plot.swap_over_memory(*frames, below=sorted(rates)[len(rates) // 2])
+        chart = plot.swap_over_memory(*frames, below=marked_rate)
         plot.save(chart, fresh / "swap_over_memory.png")

@@ -22,6 +22,9 @@ COUNTS: Final = (
     "swap_out_dead_pages",
 )
 
+RECENCY: Final = {True: "by accesses", False: "by last fault"}
+"""What tells which pages are old: recorded accesses, or where there are none the faults."""
+
 _POINTS: Final = 256
 """Sizes in a document; a frame has them all."""
 
@@ -51,7 +54,7 @@ def curve_frame(curve: Curve) -> pd.DataFrame:
         "caption": f"trace {curve.trace.name} {curve.trace.digest[:8]}, model "
         f"{str(curve.lineage['model'])[:8]}",
         "lost_events": manifest.lost_events,
-        "recency": "by accesses" if curve.has_recency else "by last fault",
+        "recency": RECENCY[curve.has_recency],
         "stop_bytes": curve.counts.swap_in_pages.size * PAGE_BYTES,
     }
     return frame
@@ -63,28 +66,31 @@ def memory_needed(curves: Sequence[Curve], pages_per_second: Sequence[float]) ->
     Returns
     -------
     One row per rate: pages_per_second (read and written, on average over the trace), then the
-    bytes, one column per curve named by its settings.
+    bytes, one column per curve named by its settings; none where no memory is enough.
     """
     import pandas as pd  # noqa: PLC0415 - pandas takes a second to import.
 
     frame = pd.DataFrame({"pages_per_second": list(pages_per_second)})
     for curve in curves:
-        frame[curve.settings.label] = [curve.bytes_for(rate) for rate in pages_per_second]
+        label = curve.settings.label
+        if len({other.trace.digest for other in curves}) > 1:
+            label = f"{curve.trace.name}: {label}"
+        sizes = [curve.bytes_for(rate) for rate in pages_per_second]
+        frame[label] = pd.Series(sizes, dtype="Int64")
     return frame
 
 
 def curve_document(curves: Sequence[Curve], pages_per_second: Sequence[float]) -> dict[str, Any]:
     """Give what `workbench curve --json` prints: equal inputs give equal documents."""
-    needed = memory_needed(curves, pages_per_second)
     return {
-        "recency": "accesses" if curves[0].has_recency else "by last fault",
+        "recency": RECENCY[curves[0].has_recency],
         "duration_seconds": curves[0].duration_s,
         "memory_needed": [
             {
                 "pages_per_second": rate,
-                "memory_bytes": [int(size) for size in needed.iloc[row, 1:]],
+                "memory_bytes": [curve.bytes_for(rate) for curve in curves],
             }
-            for row, rate in enumerate(pages_per_second)
+            for rate in pages_per_second
         ],
         "curves": [_one_document(curve) for curve in curves],
     }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from matplotlib.ticker import FuncFormatter, MaxNLocator, SymmetricalLogLocator
 
+from workbench.errors import UsageError
 from workbench.plot import chart
 from workbench.units import GIB, MIB
 
@@ -32,31 +33,17 @@ def swap_over_memory(*frames: pd.DataFrame, below: float = 100, ax: Axes | None 
     below
         Pages a second, read and written, that are too many.
     """
+    if not 1 <= len(frames) <= len(chart.RUN_COLOURS):
+        raise UsageError(f"{len(frames)} curves, expected 1 to {len(chart.RUN_COLOURS)} in a chart")
     attributes = frames[0].attrs
     with chart.styled():
         axes = ax if ax is not None else chart.new_chart(9, 4.6).subplots()
         axes.set_yscale("symlog", linthresh=_LINEAR_UP_TO)
-        stop_bytes = _MARGIN * max(_enough(frame, 0) for frame in frames)
-        answers = []
-        for frame, colour in zip(frames, chart.RUN_COLOURS, strict=False):
-            label = str(frame.attrs.get("label", ""))
-            memory = frame["memory_bytes"].to_numpy()
-            axes.step(memory, _rate(frame), where="post", color=colour, linewidth=1.8, label=label)
-            dead = _dead_rate(frame)
-            if dead.any():
-                axes.step(
-                    memory,
-                    dead,
-                    where="post",
-                    color=colour,
-                    linewidth=1.1,
-                    linestyle=":",
-                    label=f"{label}: of it free in the guest",
-                )
-            needed_bytes = _enough(frame, below)
-            answers.append(f"{chart.round_bytes(needed_bytes)} {label}")
-            axes.plot([needed_bytes] * 2, [0, below], color=colour, linewidth=1, linestyle="--")
-            axes.plot(needed_bytes, below, "o", color=colour, markersize=5)
+        stop_bytes = _MARGIN * max(int(frame["memory_bytes"].iloc[-1]) for frame in frames)
+        answers = [
+            _draw_curve(axes, frame, below, colour)
+            for frame, colour in zip(frames, chart.RUN_COLOURS, strict=False)
+        ]
         axes.axhline(below, color=chart.QUIET, linewidth=0.8)
         axes.set_xlim(0, stop_bytes)
         axes.set_ylim(0, None)
@@ -73,6 +60,32 @@ def swap_over_memory(*frames: pd.DataFrame, below: float = 100, ax: Axes | None 
     return chart.figure_of(axes)
 
 
+def _draw_curve(axes: Axes, frame: pd.DataFrame, below: float, colour: str) -> str:
+    """Draw one curve, and give in words how much memory it takes to stay below."""
+    label = str(frame.attrs.get("label", ""))
+    memory_bytes = np.append(frame["memory_bytes"], frame.attrs["stop_bytes"] * _MARGIN)
+    lines = [(_rate(frame), label, "-", 1.8)]
+    dead = _dead_rate(frame)
+    if dead.any():
+        lines.append((dead, f"{label}: of it free in the guest", ":", 1.1))
+    for rate, name, style, width in lines:
+        axes.step(
+            memory_bytes,
+            np.append(rate, rate[-1]),
+            where="post",
+            color=colour,
+            linewidth=width,
+            linestyle=style,
+            label=name,
+        )
+    needed_bytes = _enough(frame, below)
+    if needed_bytes is None:
+        return f"no memory {label}"
+    axes.plot([needed_bytes] * 2, [0, below], color=colour, linewidth=1, linestyle="--")
+    axes.plot(needed_bytes, below, "o", color=colour, markersize=5)
+    return f"{chart.round_bytes(needed_bytes)} {label}"
+
+
 def _rate(frame: pd.DataFrame) -> npt.NDArray[np.float64]:
     both = [frame[f"swap_{way}_pages_per_second"].to_numpy(np.float64) for way in ("in", "out")]
     rate: npt.NDArray[np.float64] = np.sum(both, axis=0)
@@ -86,12 +99,10 @@ def _dead_rate(frame: pd.DataFrame) -> npt.NDArray[np.float64]:
     return _rate(frame) * share
 
 
-def _enough(frame: pd.DataFrame, below: float) -> int:
-    """Give the least memory with which the rate is no more; all there is if it always is."""
+def _enough(frame: pd.DataFrame, below: float) -> int | None:
+    """Give the least memory with which the rate is no more, if there is any."""
     enough = np.flatnonzero(_rate(frame) <= below)
-    if enough.size:
-        return int(frame["memory_bytes"].iloc[enough[0]])
-    return int(frame.attrs["stop_bytes"])
+    return int(frame["memory_bytes"].iloc[enough[0]]) if enough.size else None
 
 
 def _memory_axis(axes: Axes, stop_bytes: float) -> None:

@@ -156,7 +156,7 @@ def replay(
     """
     settings = choose(settings, device=device, guest=guest, host=host, cost=cost)
     known, identifiable, replayed, run = ask(trace, settings)
-    error = known.model_error
+    error = dict(known.model_error)
     if settings.host.is_chosen or (known.facts.swaps and is_otherwise(run, known.run)):
         replayed, run = touched(trace, known.facts, settings, replayed)
         seen = seen_limits(known.happened.columns, known.run)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from workbench.errors import UsageError
+from workbench.errors import InputError, UsageError
 from workbench.model.curve import (
     IN_SWAP,
     SLOT,
@@ -76,16 +76,19 @@ class Curve:
         """Whether accesses were recorded; without, a page is as old as its last fault."""
         return self.trace.manifest.access_interval_ns is not None
 
-    def bytes_for(self, pages_per_second: float) -> int:
-        """Give the smallest memory with which no more is read and written, on average."""
-        return self.counts.pages_for(pages_per_second * self.duration_s) * PAGE_BYTES
+    def bytes_for(self, pages_per_second: float) -> int | None:
+        """Give the smallest memory with which no more is read and written, on average.
+
+        None where no memory is enough, because more were in swap before and are read.
+        """
+        pages = self.counts.pages_for(pages_per_second * self.duration_s)
+        return None if pages is None else pages * PAGE_BYTES
 
     def __repr__(self) -> str:
         """Say what it is of, and how much memory makes swap needless."""
-        return (
-            f"<Curve of {self.trace.name}, {self.settings.label}: nothing swapped from "
-            f"{format_bytes(self.bytes_for(0))} on>"
-        )
+        least_bytes = self.bytes_for(0)
+        least = "no memory" if least_bytes is None else f"{format_bytes(least_bytes)} on"
+        return f"<Curve of {self.trace.name}, {self.settings.label}: nothing swapped from {least}>"
 
 
 def curve(
@@ -109,10 +112,17 @@ def curve(
     UnanswerableError
         The trace does not hold what the answer needs; the message says what.
     UsageError
-        Settings that are of one memory size, or of another policy.
+        Settings that are of one memory size, of another policy, or of costs.
+    InputError
+        The trace is damaged, or has no duration.
     """
     settings = choose(settings, device=device, guest=guest, host=host)
-    _refuse_other_hosts(settings.host)
+    _refuse_other_questions(settings)
+    if trace.manifest.duration_ns <= 0:
+        raise InputError(
+            f"{trace.path}: the manifest says that the capture took no time, expected a duration "
+            "for pages a second; capture it again"
+        )
     ample = settings.model_copy(update={"host": _ample(settings.host)})
     asked = ask(trace, ample)
     replayed, run = touched(trace, asked.known.facts, ample, asked.replayed)
@@ -129,8 +139,8 @@ def curve(
         settings=settings,
         counts=counted(_uses(served), rules, stack, tally),
         identifiable=asked.identifiable.noting([recency_note(trace)]),
-        lineage=lineage(trace, settings),
-        model_error=asked.known.model_error,
+        lineage={**lineage(trace, settings), "question": "every memory size"},
+        model_error=dict(asked.known.model_error),
     )
 
 
@@ -138,12 +148,11 @@ def _ample(host: Host) -> Host:
     return host.model_copy(update={"memory_bytes": _AMPLE_BYTES, "reclaim": "least-recent"})
 
 
-def _refuse_other_hosts(host: Host) -> None:
-    chosen = host.model_dump(exclude={"swap"})
-    for name, value in chosen.items():
-        if value is not None:
+def _refuse_other_questions(settings: Settings) -> None:
+    for name, value in settings.changed.items():
+        if name.startswith(("host.", "cost.")) and name != "host.swap":
             raise UsageError(
-                f"host.{name} is {value}, but a curve is of every memory size, with swap that "
+                f"{name} is {value}, but a curve is of every memory size, with swap that "
                 "never fills, for a host that takes what was touched longest ago; leave it out, or "
                 "replay one size"
             )

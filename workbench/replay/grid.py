@@ -48,15 +48,14 @@ def replay_all(
     if workers is not None and workers < 1:
         raise UsageError(f"workers is {workers}, expected 1 or more")
     as_captured(trace)
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        tasks = [pool.submit(replay, trace, settings=each) for each in settings]
-        runs = []
-        for task in tasks:
-            try:
+    runs = []
+    with ThreadPoolExecutor(workers or len(os.sched_getaffinity(0))) as pool:
+        try:
+            for task in [pool.submit(replay, trace, settings=each) for each in settings]:
                 runs.append(task.result())
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
-            if progress is not None:
-                progress(len(runs))
+                if progress is not None:
+                    progress(len(runs))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     return runs

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from workbench.model.curve import Stack, Tally
 
 _MOST_PAGES: Final = 1 << 29
-"""2 TiB: four slots a page are numbered by signed numbers of 32 bits."""
+"""2 TiB: two slots a page are numbered by signed numbers of 32 bits."""
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -57,14 +57,13 @@ class SwapCounts:
         moved: npt.NDArray[np.int64] = self.swap_in_pages + self.swap_out_pages
         return moved
 
-    def pages_for(self, most_moved_pages: float) -> int:
+    def pages_for(self, most_moved_pages: float) -> int | None:
         """Give the smallest memory, in pages, with which at most this many are read and written.
 
-        With memory for all pages there is nothing but what was in swap before.
+        None where no memory is enough, because more were in swap before and are read.
         """
         enough = np.flatnonzero(self.moved_pages <= most_moved_pages)
-        steps = int(enough[0]) + 1 if enough.size else self.moved_pages.size
-        return math.ceil(steps * self.step_pages)
+        return math.ceil((int(enough[0]) + 1) * self.step_pages) if enough.size else None
 
 
 def lru_counts(
@@ -79,7 +78,8 @@ def lru_counts(
     """Count what hosts of every size swap for plain requests, one page each.
 
     To be held against other simulators: a read from swap is a miss other than a page's first
-    touch, or its first since a discard.
+    touch, or its first since a discard; and whatever a page is first touched for, it is dirty then,
+    as memory of a guest is that nothing stands behind.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def lru_counts(
     followed_pages
         Follow about so many pages only, chosen by a hash, and scale what they say: in as much less
         memory and time (C. A. Waldspurger et al., "Efficient MRC construction with SHARDS", FAST
-        2015).  docs/curve.md has its error.
+        2015).  docs/performance.md has its error.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def lru_counts(
         Pages are not whole numbers from 0 up, or less than `page_count`; or none is to be followed.
     """
     pages, page_count = _checked(page, page_count)
-    if followed_pages is not None:
+    if followed_pages is not None and followed_pages < page_count:
         options = {
             "is_write": is_write,
             "is_discard": is_discard,
@@ -111,12 +111,12 @@ def lru_counts(
         }
         return _followed(pages, page_count, followed_pages, options)
     kind = np.full(pages.shape, Kind.FAULT, np.int8)
-    kind[np.broadcast_to(np.asarray(is_discard, np.bool_), pages.shape)] = Kind.DISCARD
+    kind[_each_request(is_discard, pages.size)] = Kind.DISCARD
     uses = Uses(
         kind=kind,
         page=np.ascontiguousarray(pages, np.int64),
         page_count=np.ones(pages.size, np.int64),
-        writes=np.ascontiguousarray(np.broadcast_to(np.asarray(is_write, np.bool_), pages.shape)),
+        writes=_each_request(is_write, pages.size),
     )
     stack, tally = new_stack(page_count), new_tally(page_count)
     return counted(uses, Rules(keeps_copies), stack, tally)
@@ -133,17 +133,17 @@ def _followed(
     if followed_pages < 1:
         raise UsageError(f"followed_pages is {followed_pages}, expected 1 or more")
     bits = max(page_count - 1, 1).bit_length()
-    followed_pages = min(followed_pages, 1 << bits)
+    # Not all numbers below 2**bits are pages.
+    followed_numbers = (followed_pages << bits) // page_count
     place = _scattered(page, bits)
-    is_followed = place < followed_pages
+    is_followed = place < followed_numbers
     for name in ("is_write", "is_discard"):
-        options[name] = np.broadcast_to(np.asarray(options[name], np.bool_), page.shape)[
-            is_followed
-        ]
-    counts = lru_counts(place[is_followed], page_count=followed_pages, **options)
-    step_pages = (1 << bits) / followed_pages
+        options[name] = _each_request(options[name], page.size)[is_followed]
+    counts = lru_counts(place[is_followed], page_count=followed_numbers, **options)
+    step_pages = (1 << bits) / followed_numbers
+    sizes = math.ceil(page_count / step_pages)
     scaled = {
-        field.name: np.rint(getattr(counts, field.name) * step_pages).astype(np.int64)
+        field.name: np.rint(getattr(counts, field.name)[:sizes] * step_pages).astype(np.int64)
         for field in fields(counts)
         if field.name != "step_pages"
     }
@@ -190,9 +190,7 @@ def lru_hits(
         raise UsageError(f"memory_pages is {memory_pages}, expected 1 or more")
     discards = np.zeros(0, np.bool_)
     if is_discard is not None:
-        discards = np.ascontiguousarray(
-            np.broadcast_to(np.asarray(is_discard, np.bool_), pages.shape)
-        )
+        discards = _each_request(is_discard, pages.size)
     numbers = np.zeros(3, np.int64)
     # Numba does not look for negative numbers where a type has none.
     touched = np.full(page_count, -1, np.int32 if pages.size < 1 << 31 else np.int64)
@@ -200,9 +198,16 @@ def lru_hits(
     return int(numbers[HITS])
 
 
+def _each_request(value: npt.ArrayLike, count: int) -> npt.NDArray[np.bool_]:
+    """Give one for each request, in an array to write to: for others Numba compiles anew."""
+    return np.array(np.broadcast_to(np.asarray(value, np.bool_), count))
+
+
 def _checked(page: npt.ArrayLike, page_count: int | None) -> tuple[npt.NDArray[Any], int]:
     """Give pages as an array, and how many there are; refuse what is none."""
     pages = np.asarray(page)
+    if pages.size == 0:
+        pages = pages.astype(np.int64)
     if pages.ndim != 1 or not np.issubdtype(pages.dtype, np.integer):
         raise UsageError(
             f"pages are {pages.dtype} of {pages.ndim} dimensions, expected whole numbers in a row"
@@ -221,8 +226,8 @@ def counted(uses: Uses, rules: Rules, stack: Stack, tally: Tally) -> SwapCounts:
     """Follow the uses to their end, and add up what hosts of each size read and write."""
     run_uses(uses, rules, stack, tally)
     count_final_writes(stack, tally)
-    reads, dead_reads = (_deeper_than(counted[:, READS]) for counted in tally)
-    writes, dead_writes = (np.cumsum(counted[:, WRITES])[1:-1] for counted in tally)
+    reads, dead_reads = (_deeper_than(counts[:, READS]) for counts in tally)
+    writes, dead_writes = (np.cumsum(counts[:, WRITES])[1:-1] for counts in tally)
     return SwapCounts(
         swap_in_pages=reads,
         swap_in_dead_pages=dead_reads,

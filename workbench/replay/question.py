@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 
 class AsCaptured:
-    """A trace replayed as captured: what every question about it begins with, worked out once."""
+    """A trace replayed as captured: what every question about it begins with.
+
+    Kept as long as the trace is, with its ledger.
+    """
 
     def __init__(self, trace: Trace) -> None:
         # Not the trace itself: that would keep it, and with it this, for ever.

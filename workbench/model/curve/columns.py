@@ -43,7 +43,7 @@ HIGHEST_HOLE: Final = 1
 """The slot of the hole nearest to the top, or NOWHERE."""
 
 FETCHED: Final = 2
-"""Of no meaning."""
+"""Of no meaning: it keeps a compiler from leaving out what reads ahead."""
 
 WORD_SHIFT: Final = 5
 WORD_SLOTS: Final = 1 << WORD_SHIFT
@@ -131,8 +131,9 @@ def new_stack(page_count: int) -> Stack:
 class Tally(NamedTuple):
     """What was counted, by depth or size; the last row is beyond every memory asked for.
 
-    A read counts at the depth where the page stood: all hosts of less memory have it.  A write
-    counts from the smallest memory on which has it, and is taken back at the first that has not.
+    A read counts at the depth where the page stood: all hosts of less memory read it.  A write
+    counts at the smallest memory that writes it, and is taken back at the smallest larger one that
+    does not.
     """
 
     all: Int64Array
