@@ -188,10 +188,11 @@ def _read_life(trace: Trace, vm: int, change: _Change, own: Columns) -> _Life:
     is_moved &= own["time_ns"] >= first_ns
     page_count = trace.manifest.virtual_machines[vm].ram_blocks[0].used_bytes // PAGE_BYTES
     captured = captured_events(own, page_count, is_moved)
-    # The driver registers one delay before its first pass.  Accesses do not tell what was free
-    # then: they are sampled, or are taken to be of all that a fault brings.
+    # The driver registers one delay before its first pass.  What was free then only accesses can
+    # tell that were recorded: others are taken to be of all that a fault brings.
     since_driver = own["time_ns"] >= first_ns - before.delay_ns
-    since_driver &= own["kind"] != Kind.ACCESS
+    if trace.manifest.access_interval_ns is None:
+        since_driver &= own["kind"] != Kind.ACCESS
     with_driver = captured_events(own, page_count, since_driver)
     constants = _constants(page_count, change)
     stays = np.zeros(page_count, np.bool_)
