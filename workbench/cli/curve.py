@@ -19,8 +19,9 @@ from workbench.cli.output import (
     print_text,
     working,
 )
+from workbench.cli.question import ConfigOption, SetOption, TraceArgument, check_losses
 from workbench.cli.result_folder import check_output, fresh_result
-from workbench.errors import LostEventsError, UsageError
+from workbench.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,15 +38,10 @@ _MARKED_RATE = 100.0
 
 @app.command()
 def curve(
-    path: Annotated[Path, typer.Argument(metavar="TRACE", help="A trace folder.")],
+    path: TraceArgument,
     *,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Change a setting; may be repeated."),
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="Settings as TOML.")
-    ] = None,
+    assignments: SetOption = None,
+    config: ConfigOption = None,
     below: Annotated[
         list[float] | None,
         typer.Option(
@@ -89,12 +85,7 @@ def curve(
         _print(memory_needed(curves, rates))
         if output is not None:
             print_text(f"\nresult, curves and chart: {output}")
-    lost_events = trace.manifest.lost_events
-    if lost_events and not allow_lost:
-        raise LostEventsError(
-            f"{path}: {lost_events:,} events were lost in the capture, so this curve is not "
-            "exact; pass --allow-lost to accept that"
-        )
+    check_losses(trace, allow_lost=allow_lost)
 
 
 def _curves(trace: Trace, settings: Settings) -> list[Curve]:

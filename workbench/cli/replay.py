@@ -17,8 +17,8 @@ from workbench.cli.output import (
     print_text,
     working,
 )
+from workbench.cli.question import ConfigOption, SetOption, TraceArgument, check_losses
 from workbench.cli.result_folder import check_output, fresh_result
-from workbench.errors import LostEventsError
 
 if TYPE_CHECKING:
     from workbench.replay import Replay
@@ -28,15 +28,10 @@ app = command_app()
 
 @app.command()
 def replay(
-    path: Annotated[Path, typer.Argument(metavar="TRACE", help="A trace folder.")],
+    path: TraceArgument,
     *,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Change a setting; may be repeated."),
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="Settings as TOML.")
-    ] = None,
+    assignments: SetOption = None,
+    config: ConfigOption = None,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="DIR", help="Write result, ledger and chart there."),
@@ -73,12 +68,7 @@ def replay(
         _print(run, document)
         if output is not None:
             print_text(f"\nresult, ledger and chart: {output}")
-    lost_events = trace.manifest.lost_events
-    if lost_events and not allow_lost:
-        raise LostEventsError(
-            f"{path}: {lost_events:,} events were lost in the capture, so this replay is not "
-            "exact; pass --allow-lost to accept that"
-        )
+    check_losses(trace, allow_lost=allow_lost)
 
 
 def _print(run: Replay, document: dict[str, Any]) -> None:
