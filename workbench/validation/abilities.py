@@ -6,6 +6,7 @@ Source: QEMU 7.2 qapi/machine.json (query-machines), qapi/qdev.json (device-list
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from workbench.errors import HostError
 from workbench.lab.kernel import require_tools
+from workbench.validation.ending import ending_with
 from workbench.validation.setup import device_properties
 
 if TYPE_CHECKING:
@@ -79,12 +81,13 @@ def abilities_of(qemu: str) -> Abilities:
     HostError
         It is not installed, or does not answer.
     """
-    require_tools({qemu: "qemu-system-x86"})
+    require_tools({qemu: "qemu-system-x86", "setpriv": "util-linux"})
     command = [qemu, "-nodefaults", "-no-user-config", "-display", "none", "-machine", "none"]
     questions = "".join(json.dumps(question) + "\n" for question in _QUESTIONS)
     try:
         done = subprocess.run(
-            [*command, "-qmp", "stdio"],
+            # It does not end by itself if nobody is left to tell it to.
+            ending_with(os.getpid(), [*command, "-qmp", "stdio"]),
             input=questions,
             capture_output=True,
             text=True,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from workbench.errors import HostError
 from workbench.lab.kernel import find_tool, require_tools
 from workbench.validation.abilities import abilities_of
+from workbench.validation.ending import ending_with
 from workbench.validation.host_memory import HostMemory, Piece
 from workbench.validation.memory_map import (
     MappedRegion,
@@ -69,18 +70,6 @@ _LAST_WORDS_LINES: Final = 5
 
 _SEND_BUFFER_BYTES: Final = 1 << 20
 """QEMU pauses for 100 us whenever an answer finds no room, and each takes some 800 bytes of it."""
-
-
-def ending_with(parent: int, arguments: Sequence[str]) -> list[str]:
-    """Give a command that runs another for a parent, and ends when that does.
-
-    If we are killed outright, nobody is left to end QEMU: the kernel does it then.  Who was killed
-    before the kernel was asked for that is found to be gone, and nothing is run.
-
-    Source: Linux prctl(2), PR_SET_PDEATHSIG.
-    """
-    if_there = 'if [ "$PPID" = "$0" ]; then exec "$@"; fi'
-    return ["setpriv", "--pdeathsig", "KILL", "--", "sh", "-c", if_there, str(parent), *arguments]
 
 
 class RealMachine:
