@@ -95,8 +95,6 @@ class LibCacheSim:
 
     def __call__(self, memory_pages: int) -> tuple[float, float]:
         """Give the seconds of one run, and the ratio of misses."""
-        assert self._process.stdin is not None  # noqa: S101 - it was asked for.
-        assert self._process.stdout is not None  # noqa: S101 - likewise.
         self._process.stdin.write(f"{memory_pages}\n")
         self._process.stdin.flush()
         answer = self._process.stdout.readline().split()

@@ -130,7 +130,7 @@ def test_where_pages_were_in_swap_before_no_memory_is_enough():
     assert made.counts.swap_in_pages.tolist() == [1] * 2048
     assert made.bytes_for(0) is None
     assert made.bytes_for(1) == PAGE_BYTES
-    assert "no memory" in repr(made)
+    assert "read with any memory" in repr(made)
     assert memory_needed([made], [0, 1]).iloc[:, 1].tolist() == [pd.NA, PAGE_BYTES]
     assert curve_document([made], [0])["memory_needed"][0]["memory_bytes"] == [None]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,6 +33,7 @@ app = command_app()
 _RATES = (1000.0, 100.0, 10.0, 1.0, 0.0)
 """Pages a second of which the answer is given if no other is asked for."""
 _MARKED_RATE = 100.0
+"""The one of them in the chart."""
 
 
 @app.command()
@@ -61,7 +61,7 @@ def curve(
 
     Example: workbench curve traces/pressure-order0.trace --below 10
     """
-    from workbench.measure import curve_document, memory_needed
+    from workbench.measure import curve_document
     from workbench.replay import read_settings
     from workbench.trace import read_trace
 
@@ -82,7 +82,7 @@ def curve(
     else:
         for remark in dict.fromkeys(n for each in curves for n in each.identifiable.notes):
             note(remark)
-        _print(memory_needed(curves, rates))
+        _print(document)
         if output is not None:
             print_text(f"\nresult, curves and chart: {output}")
     check_losses(trace, allow_lost=allow_lost)
@@ -106,18 +106,18 @@ def _curves(trace: Trace, settings: Settings) -> list[Curve]:
     return curves
 
 
-def _bytes_text(size: Any) -> str:  # noqa: ANN401 - a number, or what pandas has for none.
+def _print(document: dict[str, Any]) -> None:
+    """Print the answer for each rate, a column for each curve."""
     from workbench.units import format_bytes
 
-    return format_bytes(int(size)) if isinstance(size, Integral) else "no memory is enough"
-
-
-def _print(needed: Any) -> None:  # noqa: ANN401 - a frame, and pandas is imported late.
-    columns = ["pages a second", *needed.columns[1:]]
-    rows = [
-        [f"{row[0]:,.6g}", *(_bytes_text(size) for size in row[1:])]
-        for row in needed.itertuples(index=False)
-    ]
+    columns = ["pages a second", *(each["label"] for each in document["curves"])]
+    rows = []
+    for needed in document["memory_needed"]:
+        sizes = [
+            "no memory is enough" if size is None else format_bytes(size)
+            for size in needed["memory_bytes"]
+        ]
+        rows.append([f"{needed['pages_per_second']:,.6g}", *sizes])
     print_table(columns, rows, right=columns)
 
 

@@ -87,8 +87,10 @@ class Curve:
     def __repr__(self) -> str:
         """Say what it is of, and how much memory makes swap needless."""
         least_bytes = self.bytes_for(0)
-        least = "no memory" if least_bytes is None else f"{format_bytes(least_bytes)} on"
-        return f"<Curve of {self.trace.name}, {self.settings.label}: nothing swapped from {least}>"
+        answer = "some was in swap before, and is read with any memory"
+        if least_bytes is not None:
+            answer = f"nothing swapped from {format_bytes(least_bytes)} on"
+        return f"<Curve of {self.trace.name}, {self.settings.label}: {answer}>"
 
 
 def curve(

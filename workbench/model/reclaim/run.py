@@ -59,7 +59,7 @@ def serve_request(row: int, requests: Requests, memory: Memory) -> None:
 
 
 @inlined_kernel
-def is_plain_touch(row: int, requests: Requests, memory: Memory) -> bool:
+def serve_plain_touch(row: int, requests: Requests, memory: Memory) -> bool:
     """Serve a touch of one page that is mapped, and tell whether it was one.
 
     It is what nearly all requests are, and hardly costs more than to find that out.
@@ -79,6 +79,6 @@ def run_requests(requests: Requests, memory: Memory) -> int:
     for row in range(requests.kind.size):
         memory.reclaim.counts[REQUEST] = row
         memory.reclaim.counts[LIMIT_PAGES] = requests.limit_pages[row]
-        if not is_plain_touch(row, requests, memory):
+        if not serve_plain_touch(row, requests, memory):
             serve_request(row, requests, memory)
     return int(memory.reclaim.counts[ROW])
