@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from workbench.model import (
     AS_CAPTURED,
     OK,
-    Blocks,
     Constants,
     Events,
     HostState,
@@ -24,6 +23,7 @@ from workbench.model import (
     new_ledger,
     run_events,
 )
+from workbench.model.host import MAPPING
 from workbench.schema import FaultFlag, Feature, Kind
 from workbench.units import PAGE_BYTES
 
@@ -77,13 +77,19 @@ def constants(
 ) -> Constants:
     """Build the kernels' constants for laid-out blocks."""
     return Constants(
-        blocks=Blocks(
-            first_page=np.array([one["start"] for one in blocks], np.int64),
-            page_count=np.array([one["pages"] for one in blocks], np.int64),
-            used_bytes=np.array([one["pages"] * PAGE_BYTES for one in blocks], np.int64),
-            page_bytes=np.array([one["page_bytes"] for one in blocks], np.int64),
-            is_shared=np.array([one["shared"] for one in blocks], np.bool_),
-            takes_huge_pages=np.array([one["thp"] for one in blocks], np.bool_),
+        blocks=np.array(
+            [
+                [
+                    one["start"],
+                    one["pages"],
+                    one["pages"] * PAGE_BYTES,
+                    one["page_bytes"],
+                    one["shared"],
+                    one["thp"],
+                ]
+                for one in blocks
+            ],
+            np.int64,
         ),
         huge_page_pages=HUGE_PAGE_PAGES,
         frees_empty_page_tables=frees_tables,
@@ -96,6 +102,11 @@ def host_for(blocks: Sequence[Block]) -> HostState:
     """Make a host that holds nothing of these blocks."""
     stop = max(one["start"] + one["pages"] for one in blocks)
     return new_host(-(-stop // HUGE_PAGE_PAGES) * HUGE_PAGE_PAGES, HUGE_PAGE_PAGES)
+
+
+def mappings(host: HostState) -> list[int]:
+    """Say how each huge page of address space is mapped."""
+    return [int(mapping) for mapping in host.huge_pages[:, MAPPING]]
 
 
 def columns(rows: Sequence[Row]) -> Events:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numba
 import numpy as np
 
-from workbench.model import AS_CAPTURED, Blocks, Constants, new_host
+from workbench.model import AS_CAPTURED, Constants, new_host
 from workbench.model.reclaim import (
     TWO_LISTS,
     Memory,
@@ -33,6 +33,7 @@ from workbench.model.reclaim import (
     new_reclaim,
     run_requests,
 )
+from workbench.model.reclaim.columns import MOVE_KIND
 from workbench.replay import lru_counts, lru_hits
 from workbench.schema import FaultFlag, Kind
 from workbench.units import HUGE_PAGE_BYTES, PAGE_BYTES
@@ -240,7 +241,7 @@ def two_lists(pages: np.ndarray, memory_pages: int) -> Figure:
         before = run_requests(first, memory)
         took, after = timed(lambda memory=memory: run_requests(second, memory))
         seconds.append(took)
-        misses = int((memory.moves.kind[before:after] == Kind.FAULT).sum())
+        misses = int((memory.moves[before:after, MOVE_KIND] == Kind.FAULT).sum())
         other_seconds.append(timed(lambda: touch_only(second, touched))[0])
     return Figure(
         name=f"host with two lists at {memory_pages:,} pages, {1 - misses / half:.0%} hits",
@@ -255,10 +256,7 @@ def two_lists(pages: np.ndarray, memory_pages: int) -> Figure:
 
 def empty_host(move_count: int) -> Memory:
     """Make a host with zram, that holds nothing yet of a guest without huge pages."""
-    flag = np.zeros(1, np.bool_)
-    pages = np.array([PAGES])
-    own_size = np.array([PAGE_BYTES])
-    blocks = Blocks(np.zeros(1, np.int64), pages, pages * PAGE_BYTES, own_size, flag, flag)
+    blocks = np.array([[0, PAGES, PAGES * PAGE_BYTES, PAGE_BYTES, False, False]])
     huge_page_pages = HUGE_PAGE_BYTES // PAGE_BYTES
     host = new_host(PAGES, huge_page_pages)
     return Memory(
@@ -280,7 +278,7 @@ def empty_host(move_count: int) -> Memory:
             writes_zeros=False,
         ),
         host=host,
-        reclaim=new_reclaim(PAGES, host.mapping.size, 1),
+        reclaim=new_reclaim(PAGES, host.huge_pages.shape[0], 1),
         moves=new_moves(move_count),
     )
 

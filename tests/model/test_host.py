@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from tests.strategies import (
@@ -13,11 +12,19 @@ from tests.strategies import (
     host_for,
     inflate,
     lay_out,
+    mappings,
     report,
     run_rows,
     swap_out,
 )
-from workbench.model import HELD_PAGES, RESIDENT_PAGES, SWAPPED_PAGES, set_pages, settle_mappings
+from workbench.model import (
+    HELD_PAGES,
+    RESIDENT_PAGES,
+    SWAPPED_PAGES,
+    page_states,
+    set_pages,
+    settle_mappings,
+)
 from workbench.model.host import HUGE_PAGE, HUGE_ZERO_PAGE, NO_TABLE, PAGE_TABLE
 from workbench.schema import FaultFlag, PageState
 from workbench.units import PAGE_BYTES
@@ -137,14 +144,14 @@ def test_a_read_maps_the_huge_zero_page_and_backs_nothing(allocated):
     result = run_rows([fault(2, allocated, READ)], RAM)
 
     assert result.ledger == [("zero_page_mapped", "no_surprise", 0, 0, 0)]
-    assert result.host.mapping.tolist() == [HUGE_ZERO_PAGE, NO_TABLE]
-    assert (result.host.page_state[:HUGE] == PageState.ZERO_PAGE).all()
+    assert mappings(result.host) == [HUGE_ZERO_PAGE, NO_TABLE]
+    assert (page_states(result.host)[:HUGE] == PageState.ZERO_PAGE).all()
 
 
 def test_a_read_beside_other_pages_maps_one_zero_page():
     result = run_rows([fault(2, ONE_PAGE, REFUSED), fault(3, NOTHING, READ)], RAM)
 
-    assert (result.host.page_state == PageState.ZERO_PAGE).sum() == 1
+    assert (page_states(result.host) == PageState.ZERO_PAGE).sum() == 1
 
 
 def test_a_write_to_the_huge_zero_page_backs_a_huge_page():
@@ -158,8 +165,8 @@ def test_an_older_kernel_splits_the_huge_zero_page():
     result = run_rows(rows, RAM)
 
     assert result.ledger[-1] == ("first_touch", "no_surprise", 1, 0, 0)
-    assert (result.host.page_state == PageState.ZERO_PAGE).sum() == HUGE - 1
-    assert result.host.mapping[0] == PAGE_TABLE
+    assert (page_states(result.host) == PageState.ZERO_PAGE).sum() == HUGE - 1
+    assert mappings(result.host)[0] == PAGE_TABLE
 
 
 def test_a_read_of_a_zero_page_leaves_it():
@@ -320,25 +327,25 @@ def host_with(*ranges, blocks=RAM):
 def test_a_huge_page_of_resident_pages_is_taken_to_be_one():
     host = host_with((0, 4, PageState.RESIDENT), (4, 6, PageState.RESIDENT))
 
-    assert host.mapping.tolist() == [HUGE_PAGE, PAGE_TABLE]
+    assert mappings(host) == [HUGE_PAGE, PAGE_TABLE]
     assert host.totals[RESIDENT_PAGES] == 6
 
 
 def test_zero_pages_everywhere_are_taken_to_be_the_huge_one():
-    assert host_with((0, 4, PageState.ZERO_PAGE)).mapping.tolist() == [HUGE_ZERO_PAGE, NO_TABLE]
+    assert mappings(host_with((0, 4, PageState.ZERO_PAGE))) == [HUGE_ZERO_PAGE, NO_TABLE]
 
 
 def test_swapped_pages_are_counted_and_have_a_page_table():
     host = host_with((4, 8, PageState.SWAPPED))
 
     assert host.totals[SWAPPED_PAGES] == 4
-    assert host.mapping.tolist() == [NO_TABLE, PAGE_TABLE]
+    assert mappings(host) == [NO_TABLE, PAGE_TABLE]
 
 
 def test_without_huge_pages_every_mapping_has_a_page_table():
     host = host_with((0, 4, PageState.RESIDENT), blocks=lay_out([block(8, thp=False)]))
 
-    assert host.mapping.tolist() == [PAGE_TABLE, NO_TABLE]
+    assert mappings(host) == [PAGE_TABLE, NO_TABLE]
 
 
 def test_the_first_of_two_overlapping_ranges_wins():
@@ -389,4 +396,4 @@ def test_a_new_host_holds_nothing():
     host = host_for(RAM)
 
     assert not host.totals.any()
-    assert not np.any(host.page_state)
+    assert not host.pages.any()

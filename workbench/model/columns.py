@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 Int64Array = npt.NDArray[np.int64]
+Int32Array = npt.NDArray[np.int32]
+UInt16Array = npt.NDArray[np.uint16]
 Int8Array = npt.NDArray[np.int8]
 BoolArray = npt.NDArray[np.bool_]
 
@@ -44,21 +46,22 @@ class Ledger(NamedTuple):
     """Host pages that became free: less than left the resident set while a huge page survives."""
 
 
-class Blocks(NamedTuple):
-    """The RAM blocks of one machine.  Columns of shape (block,)."""
-
-    first_page: Int64Array
-    page_count: Int64Array
-    used_bytes: Int64Array
-    page_bytes: Int64Array
-    is_shared: BoolArray
-    takes_huge_pages: BoolArray
+# Columns of `Constants.blocks`: the RAM blocks of a machine, or of all machines of a host.
+FIRST_PAGE: Final = 0
+PAGE_COUNT: Final = 1
+USED_BYTES: Final = 2
+BLOCK_PAGE_BYTES: Final = 3
+"""The size of the host's pages that hold it."""
+IS_SHARED: Final = 4
+TAKES_HUGE_PAGES: Final = 5
+BLOCK_COLUMNS: Final = 6
 
 
 class Constants(NamedTuple):
     """Numbers that a replay does not change."""
 
-    blocks: Blocks
+    blocks: Int64Array
+    """FIRST_PAGE to TAKES_HUGE_PAGES.  Shape (block, BLOCK_COLUMNS)."""
     huge_page_pages: int
     """Pages of a huge page: 512 on x86-64."""
     frees_empty_page_tables: bool
@@ -79,19 +82,13 @@ class DeviceState(NamedTuple):
 
 
 class HostState(NamedTuple):
-    """Where the guest's pages are.  Columns of shape (page,) or (huge page,)."""
+    """Where the guest's pages are, and how they are mapped."""
 
-    page_state: Int8Array
-    """PageState of each page."""
-    was_discarded: BoolArray
-    """Whether a discard took the page's content, and nothing has backed it since."""
-    is_huge: BoolArray
-    """Whether the page is resident as part of the huge page around it."""
-    mapping: Int8Array
-    """How each aligned huge page of address space is mapped: NO_TABLE and so on, in host.py."""
-    occupied_pages: Int64Array
-    """Pages around which something is mapped or in swap, per huge page of address space."""
-    huge_pages_left: Int64Array
-    """Pages of the huge page itself that are still mapped; 0: there is no huge page."""
+    pages: UInt16Array
+    """What is known of each page, in bits (page_bits.py), and behind all pages, of each huge page.
+    Shape (page + huge page,)."""
+    huge_pages: Int32Array
+    """Of each aligned huge page of address space: MAPPING, OCCUPIED_PAGES and PAGES_LEFT, in
+    host.py.  Shape (huge page, 3)."""
     totals: Int64Array
     """RESIDENT_PAGES, SWAPPED_PAGES and HELD_PAGES, in host.py."""

@@ -67,7 +67,11 @@ def kernel(function: _Function) -> _Function:
     return _compiled(function, {})
 
 
-_INNER: Final = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False}
+_INNER: Final[dict[str, Any]] = {
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+    "_nrt": False,
+}
 """Without the wrapper for callers in Python, which unpacks every array of every tuple, and without
 counting references to them, compiling takes a third of the time."""
 
@@ -78,14 +82,16 @@ def inner_kernel(function: _Function) -> _Function:
 
 
 def inlined_kernel(function: _Function) -> _Function:
-    """Compile an inner kernel into every place that calls it.
+    """Let Numba write an inner kernel into every place that calls it, before it compiles that.
 
     A call passes every number of every array of every tuple: that takes longer than a few lines.
+    To be called by inner kernels: in one that counts references, each array that is looked at
+    would be counted.
     """
-    return _compiled(function, {**_INNER, "forceinline": True})
+    return _compiled(function, {**_INNER, "inline": "always"})
 
 
-def _compiled(function: _Function, options: dict[str, bool]) -> _Function:
+def _compiled(function: _Function, options: dict[str, Any]) -> _Function:
     folder = cache_folder()
     # Set only while Numba chooses the place: other users of Numba in this process keep theirs.
     before = _numba_settings.CACHE_DIR

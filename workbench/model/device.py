@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from workbench.model.columns import AS_CAPTURED, DeviceState
+from workbench.model.columns import AS_CAPTURED, BLOCK_PAGE_BYTES, USED_BYTES, DeviceState
 from workbench.model.compiled import kernel
 from workbench.model.outcomes import Outcome
 from workbench.schema import CONFIG_POISON_OFFSET_BYTES, NO_BLOCK, Feature
@@ -68,10 +68,10 @@ def judge_range(
         return SKIPPED_POISONED
     if block == NO_BLOCK:
         return SKIPPED_BAD_ADDRESS
-    if (offset_bytes | length_bytes) % constants.blocks.page_bytes[block] != 0:
+    if (offset_bytes | length_bytes) % constants.blocks[block, BLOCK_PAGE_BYTES] != 0:
         return SKIPPED_UNALIGNED
     # Written without QEMU's sum, which here could wrap around: offsets are not negative.
-    if length_bytes > constants.blocks.used_bytes[block] - offset_bytes:
+    if length_bytes > constants.blocks[block, USED_BYTES] - offset_bytes:
         return SKIPPED_OVERRUN
     return DISCARDED
 

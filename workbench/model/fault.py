@@ -11,15 +11,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from workbench.model.compiled import kernel
+from workbench.model.columns import (
+    BLOCK_PAGE_BYTES,
+    FIRST_PAGE,
+    IS_SHARED,
+    PAGE_COUNT,
+    TAKES_HUGE_PAGES,
+)
+from workbench.model.compiled import inlined_kernel
 from workbench.model.host import (
     HUGE_ZERO_PAGE,
+    MAPPING,
     NO_TABLE,
+    OCCUPIED_PAGES,
     PAGE_TABLE,
-    RESIDENT,
-    SWAPPED,
-    UNBACKED,
-    ZERO_PAGE,
     back_huge_page,
     back_page,
     back_pages,
@@ -29,6 +34,7 @@ from workbench.model.host import (
     swap_in_pages,
 )
 from workbench.model.outcomes import Outcome, Surprise
+from workbench.model.page_bits import RESIDENT, STATE, SWAPPED, UNBACKED, WAS_DISCARDED, ZERO_PAGE
 from workbench.schema import UNKNOWN, FaultFlag
 from workbench.units import PAGE_BYTES
 
@@ -73,7 +79,7 @@ class Fault(NamedTuple):
     """FaultFlag bits."""
 
 
-@kernel
+@inlined_kernel
 def may_map_huge(fault: Fault, constants: Constants, host: HostState) -> bool:
     """Tell whether, by the rule, the host serves this fault with a huge page (or a huge zero page).
 
@@ -81,37 +87,36 @@ def may_map_huge(fault: Fault, constants: Constants, host: HostState) -> bool:
     did not say that it could not have one.
     """
     huge_page = fault.page // constants.huge_page_pages
-    mapping = host.mapping[huge_page]
+    mapping = host.huge_pages[huge_page, MAPPING]
     return bool(
         mapping in (NO_TABLE, HUGE_ZERO_PAGE)
         and fault.flags & HUGE_REFUSED == 0
-        and constants.blocks.takes_huge_pages[fault.block]
+        and constants.blocks[fault.block, TAKES_HUGE_PAGES] != 0
         and is_whole(huge_page, fault.block, constants)
     )
 
 
-@kernel
+@inlined_kernel
 def can_hold_huge(fault: Fault, constants: Constants, host: HostState) -> bool:
     """Tell whether a huge page fits: nothing but the huge zero page is where it would go."""
     huge_page = fault.page // constants.huge_page_pages
-    return bool(
-        is_whole(huge_page, fault.block, constants)
-        and (host.occupied_pages[huge_page] == 0 or host.mapping[huge_page] == HUGE_ZERO_PAGE)
-    )
+    is_free = host.huge_pages[huge_page, OCCUPIED_PAGES] == 0
+    is_zero = host.huge_pages[huge_page, MAPPING] == HUGE_ZERO_PAGE
+    return bool((is_free or is_zero) and is_whole(huge_page, fault.block, constants))
 
 
-@kernel
+@inlined_kernel
 def judge_fault(fault: Fault, constants: Constants, host: HostState) -> int:
     """Decide what the host does about a fault, changing nothing."""
-    state = host.page_state[fault.page]
+    state = host.pages[fault.page] & STATE
     allocated_bytes = fault.allocated_bytes
     if fault.flags & SWAP_IN != 0 or state == SWAPPED:
         return BRING_BACK
     if state == RESIDENT:
         return LEAVE
-    if constants.blocks.page_bytes[fault.block] > PAGE_BYTES:
+    if constants.blocks[fault.block, BLOCK_PAGE_BYTES] > PAGE_BYTES:
         return BACK_RANGE
-    if constants.blocks.is_shared[fault.block]:
+    if constants.blocks[fault.block, IS_SHARED] != 0:
         # Shared memory has no zero page; with nothing allocated the page was in the file already.
         return BACK_RANGE
 
@@ -126,31 +131,31 @@ def judge_fault(fault: Fault, constants: Constants, host: HostState) -> int:
     return MAP_HUGE_ZERO if may_map_huge(fault, constants, host) else MAP_ZERO
 
 
-@kernel
+@inlined_kernel
 def name_fault(fault: Fault, action: int, host: HostState) -> int:
     """Name the outcome of an action that is still to be done."""
-    state = host.page_state[fault.page]
+    state = host.pages[fault.page] & STATE
     if action == BRING_BACK:
         return SWAPPED_IN
     if action in (BACK_RANGE, BACK_HUGE):
-        return REFAULT if host.was_discarded[fault.page] else FIRST_TOUCH
+        return REFAULT if host.pages[fault.page] & WAS_DISCARDED != 0 else FIRST_TOUCH
     if action in (MAP_ZERO, MAP_HUGE_ZERO) or state == ZERO_PAGE:
         return ZERO_PAGE_MAPPED
     return RESIDENT_ALREADY if state == RESIDENT else NO_OUTCOME
 
 
-@kernel
+@inlined_kernel
 def judge_surprise(fault: Fault, constants: Constants, host: HostState) -> int:
     """Say how the fault contradicts what is believed of its page, changing nothing."""
-    state = host.page_state[fault.page]
+    state = host.pages[fault.page] & STATE
     if fault.flags & SWAP_IN != 0:
         if state == SWAPPED:
             return NO_SURPRISE
         return SWAP_OUT_MISSED if state == RESIDENT else FIRST_TOUCH_MISSED
     if state == SWAPPED:
         return SWAP_IN_MISSED
-    blocks = constants.blocks
-    is_plain = blocks.page_bytes[fault.block] == PAGE_BYTES and not blocks.is_shared[fault.block]
+    is_single = constants.blocks[fault.block, BLOCK_PAGE_BYTES] == PAGE_BYTES
+    is_plain = is_single and constants.blocks[fault.block, IS_SHARED] == 0
     if state == RESIDENT or not is_plain:
         return NO_SURPRISE
 
@@ -166,7 +171,7 @@ def judge_surprise(fault: Fault, constants: Constants, host: HostState) -> int:
     return NO_SURPRISE
 
 
-@kernel
+@inlined_kernel
 def range_pages(fault: Fault, constants: Constants) -> tuple[int, int]:
     """Give the pages [first, stop) that one allocation for this fault backs.
 
@@ -174,30 +179,30 @@ def range_pages(fault: Fault, constants: Constants) -> tuple[int, int]:
     that does not fit stands for the one page that was touched.
     """
     blocks = constants.blocks
-    block_first = blocks.first_page[fault.block]
-    block_stop = block_first + blocks.page_count[fault.block]
-    page_bytes = blocks.page_bytes[fault.block]
+    block_first = blocks[fault.block, FIRST_PAGE]
+    block_stop = block_first + blocks[fault.block, PAGE_COUNT]
+    page_bytes = blocks[fault.block, BLOCK_PAGE_BYTES]
     if page_bytes > PAGE_BYTES:
         pages = page_bytes // PAGE_BYTES
         first = block_first + (fault.page - block_first) // pages * pages
     else:
         pages = max(fault.allocated_bytes // PAGE_BYTES, 1)
-        if pages >= constants.huge_page_pages and not blocks.is_shared[fault.block]:
+        if pages >= constants.huge_page_pages and blocks[fault.block, IS_SHARED] == 0:
             huge_page = fault.page // constants.huge_page_pages
             pages = 1 if is_whole(huge_page, fault.block, constants) else constants.huge_page_pages
         first = fault.page // pages * pages
     return max(first, block_first), min(first + pages, block_stop)
 
 
-@kernel
+@inlined_kernel
 def back_one_page(page: int, huge_page: int, host: HostState) -> None:
     """Put one page into memory by itself, which splits a huge zero page around it."""
-    if host.page_state[page] != RESIDENT:
+    if host.pages[page] & STATE != RESIDENT:
         back_page(page, huge_page, host)
-        host.mapping[huge_page] = PAGE_TABLE
+        host.huge_pages[huge_page, MAPPING] = PAGE_TABLE
 
 
-@kernel
+@inlined_kernel
 def serve_fault(fault: Fault, action: int, constants: Constants, host: HostState) -> None:
     """Do what `judge_fault` decided."""
     huge_page = fault.page // constants.huge_page_pages
@@ -214,6 +219,6 @@ def serve_fault(fault: Fault, action: int, constants: Constants, host: HostState
         back_huge_page(huge_page, constants, host)
     elif action == MAP_ZERO:
         map_zero_page(fault.page, huge_page, host)
-        host.mapping[huge_page] = PAGE_TABLE
+        host.huge_pages[huge_page, MAPPING] = PAGE_TABLE
     elif action == MAP_HUGE_ZERO:
         map_huge_zero_page(huge_page, constants, host)

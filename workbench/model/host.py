@@ -13,17 +13,29 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from workbench.model.columns import HostState
-from workbench.model.compiled import kernel
-from workbench.schema import PageState
+from workbench.model.columns import FIRST_PAGE, PAGE_COUNT, TAKES_HUGE_PAGES, HostState
+from workbench.model.compiled import inlined_kernel, inner_kernel, kernel
+from workbench.model.page_bits import (
+    ALL_BITS,
+    IS_HUGE,
+    RESIDENT,
+    STATE,
+    SWAPPED,
+    UNBACKED,
+    WAS_DISCARDED,
+    ZERO_PAGE,
+)
 
 if TYPE_CHECKING:
-    from workbench.model.columns import Constants
+    from workbench.model.columns import Constants, Int8Array
 
-UNBACKED: Final = int(PageState.UNBACKED)
-RESIDENT: Final = int(PageState.RESIDENT)
-SWAPPED: Final = int(PageState.SWAPPED)
-ZERO_PAGE: Final = int(PageState.ZERO_PAGE)
+# Columns of `HostState.huge_pages`.
+MAPPING: Final = 0
+"""How it is mapped: NO_TABLE and so on."""
+OCCUPIED_PAGES: Final = 1
+"""Pages of it where something is mapped or in swap."""
+PAGES_LEFT: Final = 2
+"""Pages of the huge page itself that are still mapped; 0: there is no huge page."""
 
 NO_TABLE: Final = 0
 """Nothing is mapped in this huge page of address space, and no page table is there."""
@@ -36,112 +48,158 @@ SWAPPED_PAGES: Final = 1
 HELD_PAGES: Final = 2
 """Index into the totals: host pages in use, which a partly discarded huge page still is."""
 
+_BUT_STATE: Final = ALL_BITS ^ STATE
+_BUT_HUGE: Final = ALL_BITS ^ IS_HUGE
+_BUT_PLACE: Final = ALL_BITS ^ (STATE | WAS_DISCARDED | IS_HUGE)
+"""What a page keeps that comes, goes or is given back."""
+
 
 def new_host(page_count: int, huge_page_pages: int) -> HostState:
     """Make a host that holds nothing of a page space of `page_count` pages."""
     huge_page_count = -(-page_count // huge_page_pages)
     return HostState(
-        page_state=np.full(page_count, UNBACKED, np.int8),
-        was_discarded=np.zeros(page_count, np.bool_),
-        is_huge=np.zeros(page_count, np.bool_),
-        mapping=np.full(huge_page_count, NO_TABLE, np.int8),
-        occupied_pages=np.zeros(huge_page_count, np.int64),
-        huge_pages_left=np.zeros(huge_page_count, np.int64),
+        pages=np.full(page_count + huge_page_count, UNBACKED, np.uint16),
+        huge_pages=np.zeros((huge_page_count, 3), np.int32),
         totals=np.zeros(3, np.int64),
     )
 
 
-@kernel
+def page_states(host: HostState) -> Int8Array:
+    """Give the PageState of each page.  Shape (page,)."""
+    return (host.pages[: host.pages.size - host.huge_pages.shape[0]] & STATE).astype(np.int8)
+
+
+@inlined_kernel
 def is_whole(huge_page: int, block: int, constants: Constants) -> bool:
     """Tell whether this huge page of address space lies in the block with all its pages."""
     pages = constants.huge_page_pages
-    first = constants.blocks.first_page[block]
-    stop = first + constants.blocks.page_count[block]
+    first = constants.blocks[block, FIRST_PAGE]
+    stop = first + constants.blocks[block, PAGE_COUNT]
     return bool(first <= huge_page * pages and (huge_page + 1) * pages <= stop)
 
 
-@kernel
+@inlined_kernel
+def set_place(first: int, stop: int, place: int, host: HostState) -> None:
+    """Say of pages that agree where they are now, by the bits of that."""
+    pages = host.pages[first:stop]
+    for index in range(pages.size):
+        pages[index] = (pages[index] & _BUT_PLACE) | place
+
+
+@inlined_kernel
 def back_page(page: int, huge_page: int, host: HostState) -> None:
-    """Put one page into memory, from wherever it is."""
-    state = host.page_state[page]
-    if state == RESIDENT:
-        return
+    """Put one page into memory that is elsewhere, or nowhere."""
+    word = host.pages[page]
+    state = word & STATE
     if state == SWAPPED:
         host.totals[SWAPPED_PAGES] -= 1
     elif state == UNBACKED:
-        host.occupied_pages[huge_page] += 1
-    host.page_state[page] = RESIDENT
-    host.was_discarded[page] = False
+        host.huge_pages[huge_page, OCCUPIED_PAGES] += 1
+    host.pages[page] = (word & _BUT_PLACE) | RESIDENT
     host.totals[RESIDENT_PAGES] += 1
     host.totals[HELD_PAGES] += 1
 
 
-@kernel
+@inlined_kernel
 def back_pages(first: int, stop: int, constants: Constants, host: HostState) -> None:
     """Put what is unbacked of [first, stop) into memory page by page, which takes a page table."""
     for page in range(first, stop):
-        if host.page_state[page] == UNBACKED:
+        if host.pages[page] & STATE == UNBACKED:
             huge_page = page // constants.huge_page_pages
             back_page(page, huge_page, host)
-            host.mapping[huge_page] = PAGE_TABLE
+            host.huge_pages[huge_page, MAPPING] = PAGE_TABLE
 
 
-@kernel
+@inner_kernel
 def back_huge_page(huge_page: int, constants: Constants, host: HostState) -> None:
-    """Put a huge page where nothing is mapped, or only zero pages are."""
+    """Put a huge page where nothing is mapped, or only zero pages are, or all its pages."""
     pages = constants.huge_page_pages
-    for page in range(huge_page * pages, (huge_page + 1) * pages):
-        back_page(page, huge_page, host)
-        host.is_huge[page] = True
-    host.huge_pages_left[huge_page] = pages
-    host.mapping[huge_page] = HUGE_PAGE
+    first = huge_page * pages
+    gained = pages
+    if host.pages[first] & STATE == RESIDENT:
+        gained = 0
+    set_place(first, first + pages, RESIDENT | IS_HUGE, host)
+    host.totals[RESIDENT_PAGES] += gained
+    host.totals[HELD_PAGES] += gained
+    host.huge_pages[huge_page, OCCUPIED_PAGES] = pages
+    host.huge_pages[huge_page, PAGES_LEFT] = pages
+    host.huge_pages[huge_page, MAPPING] = HUGE_PAGE
 
 
-@kernel
+@inner_kernel
 def map_zero_page(page: int, huge_page: int, host: HostState) -> None:
     """Map the page of zeros that all processes share, where nothing is mapped."""
-    host.page_state[page] = ZERO_PAGE
-    host.occupied_pages[huge_page] += 1
+    host.pages[page] = (host.pages[page] & _BUT_STATE) | ZERO_PAGE
+    host.huge_pages[huge_page, OCCUPIED_PAGES] += 1
 
 
-@kernel
+@inner_kernel
 def map_huge_zero_page(huge_page: int, constants: Constants, host: HostState) -> None:
     """Map the huge page of zeros where nothing is mapped and no page table is there."""
     pages = constants.huge_page_pages
     for page in range(huge_page * pages, (huge_page + 1) * pages):
         map_zero_page(page, huge_page, host)
-    host.mapping[huge_page] = HUGE_ZERO_PAGE
+    host.huge_pages[huge_page, MAPPING] = HUGE_ZERO_PAGE
 
 
-@kernel
+@inner_kernel
 def drop_page(page: int, huge_page: int, constants: Constants, host: HostState) -> None:
     """Take one page out of memory or swap, and remember that it held something."""
-    state = host.page_state[page]
+    word = host.pages[page]
+    state = word & STATE
     if state == UNBACKED:
         return
     if state == RESIDENT:
         host.totals[RESIDENT_PAGES] -= 1
-        host.was_discarded[page] = True
-        if host.is_huge[page]:
-            host.is_huge[page] = False
-            host.huge_pages_left[huge_page] -= 1
-            if host.huge_pages_left[huge_page] == 0:
+        if word & IS_HUGE != 0:
+            host.huge_pages[huge_page, PAGES_LEFT] -= 1
+            if host.huge_pages[huge_page, PAGES_LEFT] == 0:
                 host.totals[HELD_PAGES] -= constants.huge_page_pages
         else:
             host.totals[HELD_PAGES] -= 1
     elif state == SWAPPED:
         host.totals[SWAPPED_PAGES] -= 1
-        host.was_discarded[page] = True
-    host.page_state[page] = UNBACKED
-    host.occupied_pages[huge_page] -= 1
+    if state == ZERO_PAGE:
+        host.pages[page] = (word & _BUT_STATE) | UNBACKED
+    else:
+        host.pages[page] = (word & _BUT_PLACE) | UNBACKED | WAS_DISCARDED
+    host.huge_pages[huge_page, OCCUPIED_PAGES] -= 1
 
 
-@kernel
-def discard_pages(first: int, stop: int, constants: Constants, host: HostState) -> None:
-    """Give the pages [first, stop) back, as one madvise(MADV_DONTNEED) or hole punched does.
+@inner_kernel
+def drop_huge_page(huge_page: int, constants: Constants, host: HostState) -> None:
+    """Take a huge page that is there with all its pages out of memory."""
+    pages = constants.huge_page_pages
+    first = huge_page * pages
+    set_place(first, first + pages, UNBACKED | WAS_DISCARDED, host)
+    host.totals[RESIDENT_PAGES] -= pages
+    host.totals[HELD_PAGES] -= pages
+    host.huge_pages[huge_page, OCCUPIED_PAGES] = 0
+    host.huge_pages[huge_page, PAGES_LEFT] = 0
+
+
+@inlined_kernel
+def discard_mapping(
+    huge_page: int, discarded_pages: int, constants: Constants, host: HostState
+) -> None:
+    """Say what discarding so many pages in one call leaves of a mapping.
 
     A huge mapping that goes in one call leaves no page table behind.  So does a page table that
     goes in one call where the host frees empty ones.  Anything less splits a huge mapping.
+    """
+    mapping = host.huge_pages[huge_page, MAPPING]
+    if discarded_pages == constants.huge_page_pages:
+        if mapping != PAGE_TABLE or constants.frees_empty_page_tables:
+            host.huge_pages[huge_page, MAPPING] = NO_TABLE
+    elif mapping != NO_TABLE:
+        host.huge_pages[huge_page, MAPPING] = PAGE_TABLE
+
+
+@inner_kernel
+def discard_pages(first: int, stop: int, constants: Constants, host: HostState) -> None:
+    """Give the pages [first, stop) back, as one madvise(MADV_DONTNEED) or hole punched does.
+
+    Pages that agree go together: where nothing is there to go, or all of a huge page.
     """
     pages = constants.huge_page_pages
     if first >= stop:
@@ -150,50 +208,48 @@ def discard_pages(first: int, stop: int, constants: Constants, host: HostState) 
         own_first = huge_page * pages
         low = max(first, own_first)
         high = min(stop, own_first + pages)
-        for page in range(low, high):
-            drop_page(page, huge_page, constants, host)
-        mapping = host.mapping[huge_page]
-        if high - low == pages:
-            if mapping != PAGE_TABLE or constants.frees_empty_page_tables:
-                host.mapping[huge_page] = NO_TABLE
-        elif mapping != NO_TABLE:
-            host.mapping[huge_page] = PAGE_TABLE
+        if high - low == pages and host.huge_pages[huge_page, PAGES_LEFT] == pages:
+            drop_huge_page(huge_page, constants, host)
+        elif host.huge_pages[huge_page, OCCUPIED_PAGES] > 0:
+            for page in range(low, high):
+                drop_page(page, huge_page, constants, host)
+        discard_mapping(huge_page, high - low, constants, host)
 
 
-@kernel
+@inner_kernel
 def split_huge_page(huge_page: int, constants: Constants, host: HostState) -> None:
     """Split the huge page that is there into pages, which frees those that nobody maps any more."""
-    left = host.huge_pages_left[huge_page]
+    left = host.huge_pages[huge_page, PAGES_LEFT]
     pages = constants.huge_page_pages
     for page in range(huge_page * pages, (huge_page + 1) * pages):
-        host.is_huge[page] = False
-    host.huge_pages_left[huge_page] = 0
+        host.pages[page] &= _BUT_HUGE
+    host.huge_pages[huge_page, PAGES_LEFT] = 0
     host.totals[HELD_PAGES] -= pages - left
 
 
-@kernel
+@inner_kernel
 def swap_out_pages(first: int, stop: int, constants: Constants, host: HostState) -> None:
     """Move what is resident of [first, stop) to swap.
 
     Linux splits a huge page before it swaps out a part of it, and maps swap entries one by one.
     """
     for page in range(first, stop):
-        if host.page_state[page] == RESIDENT:
+        if host.pages[page] & STATE == RESIDENT:
             huge_page = page // constants.huge_page_pages
-            if host.is_huge[page]:
+            if host.pages[page] & IS_HUGE != 0:
                 split_huge_page(huge_page, constants, host)
-            host.mapping[huge_page] = PAGE_TABLE
-            host.page_state[page] = SWAPPED
+            host.huge_pages[huge_page, MAPPING] = PAGE_TABLE
+            host.pages[page] = (host.pages[page] & _BUT_STATE) | SWAPPED
             host.totals[RESIDENT_PAGES] -= 1
             host.totals[HELD_PAGES] -= 1
             host.totals[SWAPPED_PAGES] += 1
 
 
-@kernel
+@inner_kernel
 def swap_in_pages(first: int, stop: int, constants: Constants, host: HostState) -> None:
     """Bring what is in swap of [first, stop) back into memory."""
     for page in range(first, stop):
-        if host.page_state[page] == SWAPPED:
+        if host.pages[page] & STATE == SWAPPED:
             back_page(page, page // constants.huge_page_pages, host)
 
 
@@ -205,13 +261,13 @@ def set_pages(first: int, stop: int, state: int, constants: Constants, host: Hos
     """
     for page in range(first, stop):
         huge_page = page // constants.huge_page_pages
-        if host.page_state[page] != UNBACKED:
+        if host.pages[page] & STATE != UNBACKED:
             continue
         if state == RESIDENT:
             back_page(page, huge_page, host)
         elif state == SWAPPED:
-            host.page_state[page] = SWAPPED
-            host.occupied_pages[huge_page] += 1
+            host.pages[page] = (host.pages[page] & _BUT_STATE) | SWAPPED
+            host.huge_pages[huge_page, OCCUPIED_PAGES] += 1
             host.totals[SWAPPED_PAGES] += 1
         elif state == ZERO_PAGE:
             map_zero_page(page, huge_page, host)
@@ -227,19 +283,19 @@ def settle_mappings(block: int, constants: Constants, host: HostState) -> None:
     """
     blocks = constants.blocks
     pages = constants.huge_page_pages
-    first = blocks.first_page[block]
-    stop = first + blocks.page_count[block]
+    first = blocks[block, FIRST_PAGE]
+    stop = first + blocks[block, PAGE_COUNT]
     for huge_page in range(first // pages, (stop - 1) // pages + 1):
-        if host.occupied_pages[huge_page] == 0:
+        if host.huge_pages[huge_page, OCCUPIED_PAGES] == 0:
             continue
-        host.mapping[huge_page] = PAGE_TABLE
-        if blocks.takes_huge_pages[block] and is_whole(huge_page, block, constants):
+        host.huge_pages[huge_page, MAPPING] = PAGE_TABLE
+        if blocks[block, TAKES_HUGE_PAGES] != 0 and is_whole(huge_page, block, constants):
             resident = 0
             zero = 0
             for page in range(huge_page * pages, (huge_page + 1) * pages):
-                resident += host.page_state[page] == RESIDENT
-                zero += host.page_state[page] == ZERO_PAGE
+                resident += host.pages[page] & STATE == RESIDENT
+                zero += host.pages[page] & STATE == ZERO_PAGE
             if resident == pages:
                 back_huge_page(huge_page, constants, host)
             elif zero == pages:
-                host.mapping[huge_page] = HUGE_ZERO_PAGE
+                host.huge_pages[huge_page, MAPPING] = HUGE_ZERO_PAGE

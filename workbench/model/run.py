@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from workbench.model.columns import Ledger
-from workbench.model.compiled import kernel
+from workbench.model.columns import FIRST_PAGE, USED_BYTES, Ledger
+from workbench.model.compiled import inlined_kernel, inner_kernel, kernel
 from workbench.model.device import (
     DISCARDED,
     SKIPPED_INHIBITED,
@@ -69,7 +69,7 @@ def new_ledger(event_count: int) -> Ledger:
     )
 
 
-@kernel
+@inlined_kernel
 def is_acceptable(row: int, events: Events, constants: Constants) -> bool:
     """Tell whether the event can be applied: a known kind, about memory that exists.
 
@@ -83,23 +83,23 @@ def is_acceptable(row: int, events: Events, constants: Constants) -> bool:
     block = events.ram_block[row]
     offset_bytes = events.offset_bytes[row]
     length_bytes = events.length_bytes[row]
-    if block < NO_BLOCK or block >= constants.blocks.used_bytes.size:
+    if block < NO_BLOCK or block >= constants.blocks.shape[0]:
         return False
     if kind == REPORT:
         return bool(length_bytes >= 0 and (offset_bytes >= 0 or block == NO_BLOCK))
     if block == NO_BLOCK or offset_bytes < 0:
         return False
-    used_bytes = constants.blocks.used_bytes[block]
+    used_bytes = constants.blocks[block, USED_BYTES]
     if kind == FAULT:
         return bool(offset_bytes < used_bytes)
     # Written without a sum, which a damaged file could make wrap around.
     return bool(offset_bytes <= used_bytes and 0 <= length_bytes <= used_bytes - offset_bytes)
 
 
-@kernel
+@inner_kernel
 def apply_range(row: int, events: Events, constants: Constants, host: HostState) -> None:
     """Discard, or swap out, the whole pages of the event's range."""
-    first_page = constants.blocks.first_page[events.ram_block[row]]
+    first_page = constants.blocks[events.ram_block[row], FIRST_PAGE]
     first = first_page + -(-events.offset_bytes[row] // PAGE_BYTES)
     stop = first_page + (events.offset_bytes[row] + events.length_bytes[row]) // PAGE_BYTES
     if events.kind[row] == SWAP_OUT:
@@ -108,7 +108,7 @@ def apply_range(row: int, events: Events, constants: Constants, host: HostState)
         discard_pages(first, stop, constants, host)
 
 
-@kernel
+@inner_kernel
 def apply_report(
     row: int, events: Events, constants: Constants, device: DeviceState, host: HostState
 ) -> int:
@@ -131,7 +131,7 @@ def apply_report(
     return DISCARDED
 
 
-@kernel
+@inner_kernel
 def apply_discard(row: int, events: Events, constants: Constants, host: HostState) -> int:
     """Apply a discard that no report asked for, as captured.  Returns the outcome.
 
@@ -148,13 +148,13 @@ def apply_discard(row: int, events: Events, constants: Constants, host: HostStat
     return DISCARDED
 
 
-@kernel
+@inner_kernel
 def apply_fault(
     row: int, events: Events, constants: Constants, host: HostState, ledger: Ledger
 ) -> int:
     """Apply a fault, and note what was surprising about it.  Returns the outcome."""
     block = events.ram_block[row]
-    page = constants.blocks.first_page[block] + events.offset_bytes[row] // PAGE_BYTES
+    page = constants.blocks[block, FIRST_PAGE] + events.offset_bytes[row] // PAGE_BYTES
     fault = Fault(page, block, events.length_bytes[row], events.status[row])
     action = judge_fault(fault, constants, host)
     outcome = name_fault(fault, action, host)
@@ -163,7 +163,7 @@ def apply_fault(
     return outcome
 
 
-@kernel
+@inner_kernel
 def apply_register_event(row: int, events: Events, device: DeviceState) -> None:
     """Apply an event that changes the device's registers only."""
     kind = events.kind[row]
@@ -178,16 +178,11 @@ def apply_register_event(row: int, events: Events, device: DeviceState) -> None:
         device.discard_inhibited[0] = status
 
 
-@kernel
-def run_events(
+@inner_kernel
+def apply_events(
     events: Events, constants: Constants, device: DeviceState, host: HostState, ledger: Ledger
 ) -> int:
-    """Apply every event in order, writing one row of `ledger` each.
-
-    Returns
-    -------
-    OK, or the row of the first event that cannot be accepted; rows before it are applied.
-    """
+    """Apply every event in order; see `run_events`."""
     for row in range(events.kind.size):
         if not is_acceptable(row, events, constants):
             return row
@@ -217,3 +212,17 @@ def run_events(
         ledger.swapped_delta_pages[row] = host.totals[SWAPPED_PAGES] - swapped_pages
         ledger.freed_pages[row] = max(held_pages - host.totals[HELD_PAGES], 0)
     return OK
+
+
+@kernel
+def run_events(
+    events: Events, constants: Constants, device: DeviceState, host: HostState, ledger: Ledger
+) -> int:
+    """Apply every event in order, writing one row of `ledger` each.
+
+    Returns
+    -------
+    OK, or the row of the first event that cannot be accepted; rows before it are applied.
+    """
+    # Within this kernel Numba counts references, which would take longer than all it does.
+    return apply_events(events, constants, device, host, ledger)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from workbench.errors import InputError, UsageError
+from workbench.model import page_states
 from workbench.model.curve import (
     IN_SWAP,
     SLOT,
@@ -132,7 +133,7 @@ def curve(
     rules = Rules(
         reclaim_constants(trace, settings.host, limits_under(ample.host, None)).keeps_copies
     )
-    page_state = host_at_start(trace).page_state
+    page_state = page_states(host_at_start(trace))
     stack, tally = new_stack(page_state.size), new_tally(page_state.size)
     stack.pages[page_state == PageState.SWAPPED, SLOT] = IN_SWAP
     run_uses(_in_memory(page_state), rules, stack, tally)

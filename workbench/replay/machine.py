@@ -12,11 +12,17 @@ import numpy as np
 from workbench.errors import InputError
 from workbench.model import (
     AS_CAPTURED,
+    BLOCK_COLUMNS,
+    BLOCK_PAGE_BYTES,
+    FIRST_PAGE,
     HELD_PAGES,
+    IS_SHARED,
     OK,
+    PAGE_COUNT,
     RESIDENT_PAGES,
     SWAPPED_PAGES,
-    Blocks,
+    TAKES_HUGE_PAGES,
+    USED_BYTES,
     Constants,
     Events,
     HostState,
@@ -24,6 +30,7 @@ from workbench.model import (
     new_device,
     new_host,
     new_ledger,
+    page_states,
     run_events,
     set_pages,
     settle_mappings,
@@ -91,7 +98,7 @@ def run_machine(
 
 def pages_after(
     trace: Trace, happened: Happened, vm: int, rows: npt.NDArray[np.intp], settings: Settings
-) -> tuple[Blocks, npt.NDArray[np.int8]]:
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int8]]:
     """Say where each page of one machine is when these events are over.
 
     Parameters
@@ -101,7 +108,8 @@ def pages_after(
 
     Returns
     -------
-    How the RAM blocks lie in the page space, and the PageState of each page of it.
+    How the RAM blocks lie in the page space, as in `Constants.blocks`; and the PageState of each
+    page of it.
     """
     machine = trace.manifest.virtual_machines[vm]
     constants = machine_constants(
@@ -110,7 +118,7 @@ def pages_after(
     host = initial_host(trace, vm, constants)
     device = new_device(machine.features or 0, machine.poison_val or 0)
     run_events(_machine_events(happened, rows), constants, device, host, new_ledger(rows.size))
-    return constants.blocks, host.page_state
+    return constants.blocks, page_states(host)
 
 
 def machine_constants(
@@ -128,39 +136,30 @@ def machine_constants(
     )
 
 
-def _lay_out(machine: VirtualMachine) -> Blocks:
+def _lay_out(machine: VirtualMachine) -> npt.NDArray[np.int64]:
     """Place each block where its host address stands within a huge page, on a huge page of its own.
 
     Host mappings that touch could share a huge page; a trace has no event that shows it.
     """
-    first_pages = []
+    blocks = np.zeros((len(machine.ram_blocks), BLOCK_COLUMNS), np.int64)
     next_huge_page = 0
-    blocks = machine.ram_blocks
-    page_counts = [-(-block.used_bytes // PAGE_BYTES) for block in blocks]
-    for block, page_count in zip(blocks, page_counts, strict=True):
+    for row, block in zip(blocks, machine.ram_blocks, strict=True):
         first = next_huge_page * _HUGE_PAGE_PAGES + block.huge_page_offset_bytes // PAGE_BYTES
-        first_pages.append(first)
-        next_huge_page = -(-(first + page_count) // _HUGE_PAGE_PAGES)
-    return Blocks(
-        first_page=np.array(first_pages, np.int64),
-        page_count=np.array(page_counts, np.int64),
-        used_bytes=np.array([block.used_bytes for block in blocks], np.int64),
-        page_bytes=np.array([block.page_bytes for block in blocks], np.int64),
-        is_shared=np.array([block.shared for block in blocks], np.bool_),
-        takes_huge_pages=np.array(
-            [
-                block.transparent_huge_page and not block.shared and block.page_bytes == PAGE_BYTES
-                for block in blocks
-            ],
-            np.bool_,
-        ),
-    )
+        is_plain = block.page_bytes == PAGE_BYTES and not block.shared
+        row[FIRST_PAGE] = first
+        row[PAGE_COUNT] = -(-block.used_bytes // PAGE_BYTES)
+        row[USED_BYTES] = block.used_bytes
+        row[BLOCK_PAGE_BYTES] = block.page_bytes
+        row[IS_SHARED] = block.shared
+        row[TAKES_HUGE_PAGES] = block.transparent_huge_page and is_plain
+        next_huge_page = -(-int(first + row[PAGE_COUNT]) // _HUGE_PAGE_PAGES)
+    return blocks
 
 
 def initial_host(trace: Trace, vm: int, constants: Constants) -> HostState:
     """Give what of the machine is in memory, in swap or nowhere when the trace begins."""
     blocks = constants.blocks
-    page_count = int((blocks.first_page + blocks.page_count).max(initial=0))
+    page_count = int((blocks[:, FIRST_PAGE] + blocks[:, PAGE_COUNT]).max(initial=0))
     host = new_host(-(-page_count // _HUGE_PAGE_PAGES) * _HUGE_PAGE_PAGES, _HUGE_PAGE_PAGES)
     state = trace.columns("state")
     rows = np.flatnonzero(state["vm"] == vm)
@@ -169,19 +168,19 @@ def initial_host(trace: Trace, vm: int, constants: Constants) -> HostState:
         offset_bytes = int(state["offset_bytes"][row])
         stop_bytes = offset_bytes + int(state["length_bytes"][row])
         page_state = int(state["page_state"][row])
-        known = 0 <= block < blocks.used_bytes.size and page_state in list(PageState)
-        if not known or not 0 <= offset_bytes <= stop_bytes <= blocks.used_bytes[block]:
+        known = 0 <= block < blocks.shape[0] and page_state in list(PageState)
+        if not known or not 0 <= offset_bytes <= stop_bytes <= blocks[block, USED_BYTES]:
             raise InputError(
                 f"{trace.path / 'state'}: row {row} has block {block}, offset {offset_bytes}, end "
                 f"{stop_bytes}, state {page_state}, expected pages that the machine has; capture "
                 "the trace again"
             )
-        first_page = int(blocks.first_page[block])
+        first_page = int(blocks[block, FIRST_PAGE])
         first = first_page + offset_bytes // PAGE_BYTES
         stop = first_page + -(-stop_bytes // PAGE_BYTES)
         set_pages(first, stop, page_state, constants, host)
     if rows.size:
-        for block in range(blocks.used_bytes.size):
+        for block in range(blocks.shape[0]):
             settle_mappings(block, constants, host)
     return host
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from workbench.model import Outcome
+from workbench.model import FIRST_PAGE, Outcome, page_states
 from workbench.model.reclaim import (
     UNMET_PAGES,
     Memory,
@@ -22,6 +22,7 @@ from workbench.model.reclaim import (
     new_moves,
     new_reclaim,
     run_requests,
+    written_moves,
 )
 from workbench.replay.decisions import happened
 from workbench.replay.ledger import pages_moved
@@ -99,8 +100,9 @@ def serve_requests(
         if count <= room:
             break
         room = count
-    moves = Moves._make(column[:count] for column in memory.moves)
-    return Served(space, rows, requests, moves, int(memory.reclaim.counts[UNMET_PAGES]))
+    return Served(
+        space, rows, requests, written_moves(memory), int(memory.reclaim.counts[UNMET_PAGES])
+    )
 
 
 def _memory(trace: Trace, space: PageSpace, rules: ReclaimConstants, room: int) -> Memory:
@@ -109,7 +111,7 @@ def _memory(trace: Trace, space: PageSpace, rules: ReclaimConstants, room: int) 
         constants=space.constants,
         rules=rules,
         host=host,
-        reclaim=new_reclaim(host.page_state.size, host.mapping.size, space.block_vm.size),
+        reclaim=new_reclaim(page_states(host).size, host.huge_pages.shape[0], space.block_vm.size),
         moves=new_moves(room),
     )
 
@@ -140,7 +142,7 @@ def _requests(
     allocated_bytes = np.where(from_swap, PAGE_BYTES, allocated_bytes)
     requests = Requests(
         kind=np.where(gives_back[rows], int(Kind.DISCARD), kind).astype(np.int8),
-        page=space.constants.blocks.first_page[block] + first,
+        page=space.constants.blocks[block, FIRST_PAGE] + first,
         page_count=np.maximum(stop - first, 0),
         status=np.where(from_swap, status & FaultFlag.WRITE, status),
         allocated_bytes=np.where(is_fault, allocated_bytes, UNKNOWN),
@@ -155,14 +157,14 @@ def _written(columns: Columns, served: Served) -> Columns:
     kept = np.flatnonzero(~np.isin(columns["kind"], _DECIDED))
     moves, space = served.moves, served.space
     at = served.rows[moves.request]
-    firsts = space.constants.blocks.first_page
+    firsts = space.constants.blocks[:, FIRST_PAGE]
     block = np.searchsorted(firsts, moves.page, side="right") - 1
     vm = space.block_vm[block]
     new: Columns = {
         "time_ns": columns["time_ns"][at],
         "sequence": np.zeros(at.size, np.int64),
         "vm": vm,
-        "kind": moves.kind.astype(np.int64),
+        "kind": moves.kind,
         "ram_block": block - space.first_block[vm],
         "offset_bytes": (moves.page - firsts[block]) * PAGE_BYTES,
         "length_bytes": moves.page_count * PAGE_BYTES,

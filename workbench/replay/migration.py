@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from workbench.model import Outcome
+from workbench.model import FIRST_PAGE, PAGE_COUNT, Outcome
 from workbench.model import precopy as model
 from workbench.replay.decisions import happened
 from workbench.replay.hints import hint_rows, migrations, writes_of_hints
@@ -22,7 +22,6 @@ from workbench.units import MIB, NANOSECONDS, PAGE_BYTES
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from workbench.model import Blocks
     from workbench.replay.door import Replay
     from workbench.replay.hints import Migration
     from workbench.trace.reader import Columns
@@ -93,7 +92,7 @@ def _follow(
         run.trace, happened(columns), migration.vm, before, run.settings
     )
     in_memory = np.zeros(page_state.size, np.bool_)
-    for first, count in zip(blocks.first_page, blocks.page_count, strict=True):
+    for first, count in blocks[:, [FIRST_PAGE, PAGE_COUNT]]:
         in_memory[first : first + count] = True
     is_zero = np.isin(page_state, (PageState.UNBACKED, PageState.ZERO_PAGE))
     state = model.new_precopy(in_memory, is_zero)
@@ -114,7 +113,10 @@ def _follow(
 
 
 def _steps(
-    columns: Columns, outcome: npt.NDArray[np.int8], migration: Migration, blocks: Blocks
+    columns: Columns,
+    outcome: npt.NDArray[np.int8],
+    migration: Migration,
+    blocks: npt.NDArray[np.int64],
 ) -> model.PrecopySteps:
     """Translate what happens during the migration, in pages of the page space."""
     rows = np.arange(migration.start, migration.end + 1)
@@ -129,7 +131,7 @@ def _steps(
     block = columns["ram_block"][rows]
     has_place = block >= 0
     step[~has_place & (step <= model.DISCARDED)] = -1
-    first_page = np.where(has_place, blocks.first_page[np.maximum(block, 0)], 0)
+    first_page = np.where(has_place, blocks[np.maximum(block, 0), FIRST_PAGE], 0)
     first_bytes = columns["offset_bytes"][rows]
     stop_bytes = first_bytes + columns["length_bytes"][rows]
     # QEMU rounds both ends of a hint down by themselves; a discard takes whole pages only.
@@ -138,7 +140,7 @@ def _steps(
     page_count = columns["length_bytes"][rows] // PAGE_BYTES
     stop = np.where(whole, stop_bytes // PAGE_BYTES, first + page_count)
     stop = np.where(step == model.WRITTEN, first + 1, stop)
-    limit = np.where(has_place, blocks.page_count[np.maximum(block, 0)], 0)
+    limit = np.where(has_place, blocks[np.maximum(block, 0), PAGE_COUNT], 0)
     taken = step >= 0
     return model.PrecopySteps(
         time_ns=(columns["time_ns"][rows] - columns["time_ns"][migration.start])[taken],

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from workbench.model import Blocks, Constants, HostState
+from workbench.model import FIRST_PAGE, PAGE_COUNT, Constants, HostState
 from workbench.replay.machine import initial_host, machine_constants
 from workbench.replay.settings import Settings
 
@@ -28,21 +28,21 @@ class PageSpace(NamedTuple):
 
 def page_space(trace: Trace, settings: Settings) -> PageSpace:
     """Lay the machines behind each other, each on a huge page of its own."""
-    blocks: list[Blocks] = []
+    blocks: list[npt.NDArray[np.int64]] = []
     first_blocks = []
     next_page = 0
     machines = trace.manifest.virtual_machines
     for machine in machines:
         constants = _own_constants(trace, machine, settings)
-        own = constants.blocks
-        first_blocks.append(sum(part.first_page.size for part in blocks))
-        blocks.append(own._replace(first_page=own.first_page + next_page))
-        stop = int((own.first_page + own.page_count).max(initial=0))
-        next_page += -(-stop // constants.huge_page_pages) * constants.huge_page_pages
-    merged = Blocks._make(np.concatenate(columns) for columns in zip(*blocks, strict=True))
-    counts = [part.first_page.size for part in blocks]
+        own = constants.blocks.copy()
+        own[:, FIRST_PAGE] += next_page
+        first_blocks.append(sum(part.shape[0] for part in blocks))
+        blocks.append(own)
+        stop = int((own[:, FIRST_PAGE] + own[:, PAGE_COUNT]).max(initial=next_page))
+        next_page = -(-stop // constants.huge_page_pages) * constants.huge_page_pages
+    counts = [part.shape[0] for part in blocks]
     return PageSpace(
-        constants=constants._replace(blocks=merged),
+        constants=constants._replace(blocks=np.concatenate(blocks)),
         first_block=np.array(first_blocks, np.int64),
         block_vm=np.repeat(np.arange(len(machines)), counts).astype(np.int64),
     )
@@ -54,8 +54,15 @@ def host_at_start(trace: Trace) -> HostState:
         initial_host(trace, vm, _own_constants(trace, machine, Settings()))
         for vm, machine in enumerate(trace.manifest.virtual_machines)
     ]
-    columns = [np.concatenate(parts) for parts in zip(*hosts, strict=True)]
-    return HostState._make(columns)._replace(totals=np.sum([h.totals for h in hosts], axis=0))
+    counts = [host.pages.size - host.huge_pages.shape[0] for host in hosts]
+    # The words of huge pages are behind those of all pages.
+    words = [host.pages[:count] for host, count in zip(hosts, counts, strict=True)]
+    words += [host.pages[count:] for host, count in zip(hosts, counts, strict=True)]
+    return HostState(
+        pages=np.concatenate(words),
+        huge_pages=np.concatenate([host.huge_pages for host in hosts]),
+        totals=np.sum([host.totals for host in hosts], axis=0),
+    )
 
 
 def _own_constants(trace: Trace, machine: VirtualMachine, settings: Settings) -> Constants:

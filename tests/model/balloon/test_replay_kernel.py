@@ -36,9 +36,19 @@ from tests.model.balloon.recording import (
     gone_pages,
 )
 from tests.strategies import block, columns, constants, host_for, lay_out
-from workbench.model import OK, Outcome, new_device, new_ledger, run_events
+from workbench.model import (
+    OK,
+    Outcome,
+    new_device,
+    new_ledger,
+    page_states,
+    run_events,
+    set_pages,
+    settle_mappings,
+)
 from workbench.model.balloon.offer import RING_PACKED, Properties, Queue
-from workbench.model.host import UNBACKED, back_pages
+from workbench.model.page_bits import UNBACKED
+from workbench.schema import PageState
 from workbench.units import HUGE_PAGE_BYTES, PAGE_BYTES
 
 if TYPE_CHECKING:
@@ -198,13 +208,16 @@ def host_of(guest: Guest) -> HostState:
     for one, gone in zip(blocks, gone_pages(guest).values(), strict=True):
         edges = one["start"] + np.flatnonzero(np.diff(~gone, prepend=False, append=False))
         for first, stop in edges.reshape(-1, 2).tolist():
-            back_pages(first, stop, known, host)
+            set_pages(first, stop, int(PageState.RESIDENT), known, host)
+    for number in range(len(blocks)):
+        settle_mappings(number, known, host)
     return host
 
 
 def lost_pages(host: HostState, blocks: Any) -> bytes:
     """Say which pages the kernels have taken away."""
-    states = [host.page_state[one["start"] : one["start"] + one["pages"]] for one in blocks]
+    state = page_states(host)
+    states = [state[one["start"] : one["start"] + one["pages"]] for one in blocks]
     return as_bytes({name: one == UNBACKED for name, one in zip(BLOCKS, states, strict=True)})
 
 

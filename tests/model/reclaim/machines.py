@@ -8,6 +8,7 @@ import numpy as np
 
 from tests.naive.naive_reclaim import Host
 from tests.strategies import HUGE_PAGE_PAGES, block, constants, host_for, lay_out
+from workbench.model import page_states
 from workbench.model.reclaim import (
     LEAST_RECENT,
     TWO_LISTS,
@@ -18,6 +19,7 @@ from workbench.model.reclaim import (
     new_moves,
     new_reclaim,
     run_requests,
+    written_moves,
 )
 from workbench.schema import UNKNOWN, Kind
 from workbench.units import PAGE_BYTES
@@ -76,7 +78,7 @@ class Served(NamedTuple):
 def memory_for(blocks: list[dict[str, Any]], rules: dict[str, Any], room: int) -> Memory:
     """Make a host that holds nothing."""
     host = host_for(blocks)
-    pages = host.page_state.size
+    pages = page_states(host).size
     policy = {"two_lists": TWO_LISTS, "least_recent": LEAST_RECENT}[rules["policy"]]
     return Memory(
         constants(blocks),
@@ -110,14 +112,14 @@ def serve(
     """Let the kernels serve requests on a host that begins empty."""
     memory = memory_for(blocks, {**RULES, **changed}, room)
     begin_lists(memory)
-    count = min(run_requests(columns_of(requests, blocks, limits), memory), room)
+    run_requests(columns_of(requests, blocks, limits), memory)
     starts = [one["start"] for one in blocks]
 
     def place(page: int) -> tuple[int, int]:
         number = max(n for n, start in enumerate(starts) if start <= page)
         return number, page - starts[number]
 
-    moves = memory.moves
+    moves = written_moves(memory)
     rows = [
         (
             int(moves.request[row]),
@@ -126,7 +128,7 @@ def serve(
             int(moves.page_count[row]),
             int(moves.status[row]),
         )
-        for row in range(count)
+        for row in range(moves.kind.size)
     ]
     return Served(rows, memory)
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import random
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.model.reclaim.machines import free, naively, serve, some_requests, touch, two_guests
-from workbench.model import HELD_PAGES, RESIDENT_PAGES, SWAPPED_PAGES
-from workbench.model.reclaim import READ_AHEAD_PAGES, SLOTS_USED, UNMET_PAGES
+from tests.strategies import block, lay_out
+from workbench.model import HELD_PAGES, RESIDENT_PAGES, SWAPPED_PAGES, page_states
+from workbench.model.page_bits import HAS_COPY, IS_READ_AHEAD
+from workbench.model.reclaim import LIST_PAGES, READ_AHEAD_PAGES, SLOTS_USED, UNMET_PAGES
 from workbench.schema import FaultFlag, PageState, SwapOutFlag
 
 HOSTS = st.fixed_dictionaries(
@@ -47,6 +50,27 @@ def test_kernels_and_naive_twin_agree(seed, host, limits, count):
     assert memory.reclaim.counts[UNMET_PAGES] == naive.unmet
 
 
+@pytest.mark.parametrize("policy", ["two_lists", "least_recent"])
+@pytest.mark.parametrize("seed", range(3))
+def test_they_agree_when_lists_have_moved_many_times(policy, seed):
+    """So often that what left them elsewhere than at the end has to be closed up."""
+    requests = some_requests(random.Random(seed), 600)
+
+    served = serve(requests, two_guests(), 100, room=200_000, policy=policy)
+
+    assert served.moves == naively(requests, two_guests(), 100, policy=policy).moves
+
+
+@pytest.mark.parametrize("pages", [1, 63, 64, 65, 128])
+def test_the_oldest_goes_first_however_often_all_were_touched(pages):
+    blocks = lay_out([block(pages + 1, thp=False)])
+    requests = [touch(0, pages)] * 40 + [touch(pages)]
+
+    moves = serve(requests, blocks, pages, policy="least_recent").moves
+
+    assert [move[2][1] for move in moves if move[1] == "swap_out"] == [0]
+
+
 @settings(max_examples=60, deadline=None)
 @given(seed=SEEDS, host=HOSTS, limits=LIMITS, count=st.integers(1, 60))
 def test_pages_frames_and_slots_are_conserved(seed, host, limits, count):
@@ -54,15 +78,16 @@ def test_pages_frames_and_slots_are_conserved(seed, host, limits, count):
 
     memory = serve(requests, two_guests(), limits, **host).memory
 
-    state, reclaim = memory.host.page_state, memory.reclaim
+    state, reclaim = page_states(memory.host), memory.reclaim
+    words = memory.host.pages[: state.size]
     assert memory.host.totals[RESIDENT_PAGES] == (state == PageState.RESIDENT).sum()
     assert memory.host.totals[SWAPPED_PAGES] == (state == PageState.SWAPPED).sum()
     swapped = int((state == PageState.SWAPPED).sum())
-    assert reclaim.counts[SLOTS_USED] == swapped + reclaim.has_copy.sum()
+    assert reclaim.counts[SLOTS_USED] == swapped + np.count_nonzero(words & HAS_COPY)
     assert reclaim.counts[SLOTS_USED] <= host["swap_pages"]
-    assert reclaim.counts[READ_AHEAD_PAGES] == reclaim.is_read_ahead.sum()
+    assert reclaim.counts[READ_AHEAD_PAGES] == np.count_nonzero(words & IS_READ_AHEAD)
     held = int(memory.host.totals[HELD_PAGES] + reclaim.counts[READ_AHEAD_PAGES])
-    assert reclaim.list_pages.sum() == held
+    assert reclaim.counts[LIST_PAGES : LIST_PAGES + 2].sum() == held
     largest = limits if isinstance(limits, int) else max(limits[0], limits[2])
     assert held <= largest + reclaim.counts[UNMET_PAGES]
 
@@ -105,7 +130,7 @@ def test_room_for_too_few_moves_changes_nothing_but_what_is_written_down(seed):
     cut = serve(requests, two_guests(), room=5, limits=30)
 
     assert cut.moves == full.moves[:5]
-    assert np.array_equal(cut.memory.host.page_state, full.memory.host.page_state)
+    assert np.array_equal(cut.memory.host.pages, full.memory.host.pages)
 
 
 def test_dead_pages_are_told_from_live_ones_when_they_go():

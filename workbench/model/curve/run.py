@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from workbench.model.compiled import inlined_kernel, kernel
+from workbench.model.compiled import inlined_kernel, inner_kernel, kernel
 from workbench.model.curve.columns import (
     DEAD_FROM,
     DIRTY_FROM,
@@ -134,16 +134,9 @@ def fetch_pages(row: int, uses: Uses, stack: Stack) -> int:
     return total
 
 
-@kernel
-def run_uses(uses: Uses, rules: Rules, stack: Stack, tally: Tally) -> None:
-    """Follow what the guests do, and count what it makes hosts of every size read and write.
-
-    Parameters
-    ----------
-    tally
-        Of each depth, the reads of all hosts of less; of each size, how much more it writes than
-        the next smaller one.
-    """
+@inner_kernel
+def follow_uses(uses: Uses, rules: Rules, stack: Stack, tally: Tally) -> None:
+    """Follow what the guests do; see `run_uses`."""
     for row in range(uses.kind.size):
         if row % FETCHED_ROWS == 0:
             stack.numbers[FETCHED] = fetch_pages(row, uses, stack)
@@ -161,11 +154,31 @@ def run_uses(uses: Uses, rules: Rules, stack: Stack, tally: Tally) -> None:
 
 
 @kernel
-def count_final_writes(stack: Stack, tally: Tally) -> None:
-    """Count what hosts have written of the pages that nobody touches any more."""
+def run_uses(uses: Uses, rules: Rules, stack: Stack, tally: Tally) -> None:
+    """Follow what the guests do, and count what it makes hosts of every size read and write.
+
+    Parameters
+    ----------
+    tally
+        Of each depth, the reads of all hosts of less; of each size, how much more it writes than
+        the next smaller one.
+    """
+    # Within this kernel Numba counts references, which would take longer than all it does.
+    follow_uses(uses, rules, stack, tally)
+
+
+@inner_kernel
+def count_last_writes(stack: Stack, tally: Tally) -> None:
+    """Count what hosts have written; see `count_final_writes`."""
     number_anew(stack)
     for page in range(stack.pages.shape[0]):
         slot = int(stack.pages[page, SLOT])
         if slot >= 0:
             # Without empty slots a depth is what is left to the top.
             count_writes(page, int(stack.numbers[NEXT_SLOT]) - slot, stack, tally)
+
+
+@kernel
+def count_final_writes(stack: Stack, tally: Tally) -> None:
+    """Count what hosts have written of the pages that nobody touches any more."""
+    count_last_writes(stack, tally)

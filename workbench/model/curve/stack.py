@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from workbench.model.compiled import inlined_kernel
+from workbench.model.compiled import inlined_kernel, inner_kernel
 from workbench.model.curve.columns import (
     FAN,
     GROUP_SHIFT,
@@ -179,7 +179,7 @@ def slot_anew(slot: int, stack: Stack) -> int:
     return int(stack.below[word]) + count_ones(int(stack.taken[word]) & lower)
 
 
-@inlined_kernel
+@inner_kernel
 def number_anew(stack: Stack) -> None:
     """Leave out the empty slots.  Depths stay as they are."""
     count = 0
@@ -194,7 +194,7 @@ def number_anew(stack: Stack) -> None:
     fill_slots(count, stack)
 
 
-@inlined_kernel
+@inner_kernel
 def move_holes(stack: Stack) -> None:
     """Give holes their new numbers: none is higher than its old one, so that none is in the way."""
     stack.hole_words[:] = 0
@@ -209,7 +209,7 @@ def move_holes(stack: Stack) -> None:
             add_hole(slot_anew(word * WORD_SLOTS + highest_one(lowest), stack), stack)
 
 
-@inlined_kernel
+@inner_kernel
 def fill_slots(count: int, stack: Stack) -> None:
     """Take the first slots, and no others."""
     stack.numbers[NEXT_SLOT] = count

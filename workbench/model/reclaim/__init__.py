@@ -4,6 +4,7 @@ from workbench.model.reclaim.columns import (
     ACTIVE,
     INACTIVE,
     LEAST_RECENT,
+    LIST_PAGES,
     READ_AHEAD_PAGES,
     SLOTS_USED,
     TWO_LISTS,
@@ -14,7 +15,7 @@ from workbench.model.reclaim.columns import (
     ReclaimState,
     Requests,
 )
-from workbench.model.reclaim.lists import new_moves, new_reclaim
+from workbench.model.reclaim.lists import new_moves, new_reclaim, written_moves
 from workbench.model.reclaim.run import begin_lists, run_requests
 from workbench.model.reclaim.scan import SWAP_CLUSTER_PAGES
 from workbench.model.reclaim.touch import held_pages
@@ -23,6 +24,7 @@ __all__ = [
     "ACTIVE",
     "INACTIVE",
     "LEAST_RECENT",
+    "LIST_PAGES",
     "READ_AHEAD_PAGES",
     "SLOTS_USED",
     "SWAP_CLUSTER_PAGES",
@@ -38,4 +40,5 @@ __all__ = [
     "new_moves",
     "new_reclaim",
     "run_requests",
+    "written_moves",
 ]

@@ -10,23 +10,19 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from workbench.model.columns import (
-        BoolArray,
         Constants,
         HostState,
         Int8Array,
+        Int32Array,
         Int64Array,
     )
 
 NO_FOLIO: Final = -1
-"""The end of a list."""
+NO_ENTRY: Final = -1
+NO_CHUNK: Final = -1
 
-NO_LIST: Final = -1
-"""`list_of` a folio that is on none."""
 INACTIVE: Final = 0
 ACTIVE: Final = 1
-
-NEVER_EVICTED: Final = -1
-"""`evicted_age` of a page that reclaim has not taken from memory since it was last given back."""
 
 TWO_LISTS: Final = 0
 """Reclaim as Linux does it without MGLRU: an inactive and an active list."""
@@ -54,12 +50,20 @@ class Requests(NamedTuple):
     """Memory there is for the guests' RAM at that time."""
 
 
+# Columns of `Memory.moves`, as of `Moves`.
+MOVE_REQUEST: Final = 0
+MOVE_KIND: Final = 1
+MOVE_PAGE: Final = 2
+MOVE_PAGES: Final = 3
+MOVE_STATUS: Final = 4
+
+
 class Moves(NamedTuple):
-    """What the host does about the requests, in order.  Columns of shape (move,), to be filled."""
+    """What the host does about the requests, in order.  Columns of shape (move,)."""
 
     request: Int64Array
     """The request that caused it."""
-    kind: Int8Array
+    kind: Int64Array
     """FAULT, SWAP_OUT or READ_AHEAD, as in a trace."""
     page: Int64Array
     page_count: Int64Array
@@ -90,31 +94,30 @@ class ReclaimConstants(NamedTuple):
     """Whether what the guests write is zeros."""
 
 
-class ReclaimState(NamedTuple):
-    """Lists, marks and counts.  Columns of shape (folio,), (page,), (list,), or small."""
+CHUNK_SHIFT: Final = 6
+CHUNK_ENTRIES: Final = 1 << CHUNK_SHIFT
+CHUNK_MASK: Final = CHUNK_ENTRIES - 1
 
-    next_folio: Int64Array
-    previous_folio: Int64Array
-    list_of: Int8Array
-    """INACTIVE, ACTIVE or NO_LIST.  Shape (folio,)."""
-    is_accessed: BoolArray
-    """The accessed bit of the page table.  Shape (folio,)."""
-    is_referenced: BoolArray
-    """PG_referenced: found accessed once.  Shape (folio,)."""
-    first_folio: Int64Array
-    last_folio: Int64Array
-    list_pages: Int64Array
-    """Head, tail and size of the two lists.  Shape (list,)."""
-    has_copy: BoolArray
-    """Whether what is in memory is in swap as well, unchanged.  Shape (page,)."""
-    is_read_ahead: BoolArray
-    """Whether a page in swap was read into memory ahead of its fault.  Shape (page,)."""
-    is_live: BoolArray
-    """Whether the guest uses the page; a free page is dead.  Shape (page,)."""
-    is_zero: BoolArray
-    """Whether the page holds zeros.  Shape (page,)."""
-    evicted_age: Int64Array
-    """The host's age when reclaim took the page, or NEVER_EVICTED.  Shape (page,)."""
+AGE_MASK: Final = (1 << 31) - 1
+"""Ages are noted in 31 bits, as Linux packs them into fewer than it counts with (mm/workingset.c,
+EVICTION_MASK): a page that comes back after 8 TiB of others were evicted looks younger."""
+
+
+class ReclaimState(NamedTuple):
+    """The lists of a host, and what it counts; what it knows of a page is in `HostState.pages`.
+
+    A list is a row of entries, in chunks; what leaves it elsewhere than at its end leaves a gap.
+    So the folios that reclaim looks at next stand beside each other, and a folio that moves writes
+    nothing to its neighbours.
+    """
+
+    place: Int32Array
+    """Of a folio on a list: where its entry is.  Of a page that reclaim took (HAS_AGE): the age of
+    the host then.  Shape (folio,)."""
+    entries: Int32Array
+    """Folios, or NO_FOLIO of a gap.  Shape (chunk * CHUNK_ENTRIES,)."""
+    next_chunk: Int32Array
+    """The chunk that goes on where one ends; of a free chunk, another free one.  Shape (chunk,)."""
     readahead: Int64Array
     """Per RAM block: page of the last fault from swap, window, hits.  Shape (block, 3)."""
     counts: Int64Array
@@ -140,7 +143,15 @@ REQUEST: Final = 7
 """Index into `counts`: the request that is being served."""
 LIMIT_PAGES: Final = 8
 """Index into `counts`: memory there is for the guests' RAM now."""
-COUNTS: Final = 9
+LIST_PAGES: Final = 9
+"""Index into `counts`: size of the inactive list, and behind it of the active one."""
+FIRST_ENTRY: Final = 11
+"""Likewise, where the entry is that came onto the list last: its head."""
+LAST_ENTRY: Final = 13
+"""Likewise, where the entry is at which reclaim looks next: its tail."""
+FREE_CHUNK: Final = 15
+"""Index into `counts`: a chunk that is free, or NO_CHUNK."""
+COUNTS: Final = 16
 
 
 class Memory(NamedTuple):
@@ -150,4 +161,5 @@ class Memory(NamedTuple):
     rules: ReclaimConstants
     host: HostState
     reclaim: ReclaimState
-    moves: Moves
+    moves: Int64Array
+    """To be filled: MOVE_REQUEST to MOVE_STATUS.  Shape (room, 5)."""

@@ -9,13 +9,42 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from workbench.model.compiled import inlined_kernel, inner_kernel
-from workbench.model.host import RESIDENT, split_huge_page, swap_out_pages
-from workbench.model.reclaim.columns import ACTIVE, AGE, NO_LIST, READ_AHEAD_PAGES, SLOTS_USED
+from workbench.model.host import (
+    HELD_PAGES,
+    MAPPING,
+    PAGE_TABLE,
+    PAGES_LEFT,
+    RESIDENT_PAGES,
+    SWAPPED_PAGES,
+    split_huge_page,
+    swap_out_pages,
+)
+from workbench.model.page_bits import (
+    ALL_BITS,
+    HAS_AGE,
+    HAS_COPY,
+    IS_ACCESSED,
+    IS_LIVE,
+    IS_READ_AHEAD,
+    IS_REFERENCED,
+    IS_ZERO,
+    ON_LIST,
+    RESIDENT,
+    STATE,
+    SWAPPED,
+)
+from workbench.model.reclaim.columns import (
+    ACTIVE,
+    AGE,
+    AGE_MASK,
+    READ_AHEAD_PAGES,
+    SLOTS_USED,
+)
 from workbench.model.reclaim.lists import (
+    BUT_MARKS,
     add_first,
-    first_page_of,
-    folio_pages,
-    is_huge_folio,
+    folio_of_huge_page,
+    huge_page_of,
     write_move,
 )
 from workbench.schema import Kind, SwapOutFlag
@@ -28,6 +57,9 @@ ZEROS: Final = int(SwapOutFlag.ZEROS)
 CLEAN: Final = int(SwapOutFlag.CLEAN)
 DEAD: Final = int(SwapOutFlag.DEAD)
 
+_KEPT: Final = ALL_BITS ^ (STATE | HAS_COPY | IS_READ_AHEAD | IS_ACCESSED | IS_REFERENCED)
+"""What is known of a page that is taken from memory, besides that."""
+
 
 @inlined_kernel
 def has_room(memory: Memory) -> bool:
@@ -36,104 +68,123 @@ def has_room(memory: Memory) -> bool:
 
 
 @inlined_kernel
-def has_swap(folio: int, memory: Memory) -> bool:
-    """Tell whether swap has room for what is not there yet of a folio."""
-    reclaim = memory.reclaim
-    page = first_page_of(folio, memory)
-    if reclaim.is_read_ahead[page] or reclaim.has_copy[page]:
-        return True
-    pages = folio_pages(folio, memory)
-    return bool(reclaim.counts[SLOTS_USED] + pages <= memory.rules.swap_pages)
-
-
-@inner_kernel
-def swap_out_status(first: int, stop: int, memory: Memory) -> int:
-    """Give the SwapOutFlag bits that all pages of a folio share."""
-    reclaim = memory.reclaim
-    status = CLEAN if reclaim.has_copy[first] else 0
-    if memory.rules.skips_zeros:
-        for page in range(first, stop):
-            if not reclaim.is_zero[page]:
-                return status
+def swap_out_status(word: int, memory: Memory) -> int:
+    """Give the SwapOutFlag bits of a page."""
+    status = CLEAN if word & HAS_COPY != 0 else 0
+    if word & IS_ZERO != 0 and memory.rules.skips_zeros:
         status |= ZEROS
-    return status
+    return status if word & IS_LIVE != 0 else status | DEAD
 
 
-@inner_kernel
-def write_swap_outs(first: int, stop: int, memory: Memory) -> None:
-    """Write down that the pages of a folio go to swap: live and dead ones apart."""
-    is_live = memory.reclaim.is_live
-    status = swap_out_status(first, stop, memory)
-    begin = first
-    for page in range(first, stop):
-        if page + 1 == stop or is_live[page + 1] != is_live[page]:
-            of_run = status if is_live[page] else status | DEAD
-            write_move(SWAP_OUT, begin, page + 1 - begin, of_run, memory)
-            begin = page + 1
+@inlined_kernel
+def note_age(page: int, memory: Memory) -> None:
+    """Note of a page that is on no list any more when that was, by the host's age."""
+    memory.reclaim.place[page] = memory.reclaim.counts[AGE] & AGE_MASK
 
 
-@inner_kernel
-def evict_folio(folio: int, memory: Memory) -> int:
-    """Take a folio from memory that is on no list, whole, and for which swap has room.
+@inlined_kernel
+def evict_page(page: int, memory: Memory) -> int:
+    """Take a page by itself, which is on no list, from memory; without room in swap activate it.
 
     Returns
     -------
     How many pages that freed.
     """
-    host, reclaim = memory.host, memory.reclaim
-    first = first_page_of(folio, memory)
-    stop = first + folio_pages(folio, memory)
-    if host.page_state[first] == RESIDENT:
-        write_swap_outs(first, stop, memory)
-        if not reclaim.has_copy[first]:
-            reclaim.counts[SLOTS_USED] += stop - first
-        reclaim.has_copy[first] = False
-        swap_out_pages(first, stop, memory.constants, host)
-    else:
+    host, counts = memory.host, memory.reclaim.counts
+    word = host.pages[page]
+    if word & STATE != RESIDENT:
         # Read ahead, and not wanted since: its copy is in swap.
-        reclaim.is_read_ahead[first] = False
-        reclaim.counts[READ_AHEAD_PAGES] -= 1
-    reclaim.is_accessed[folio] = False
-    reclaim.is_referenced[folio] = False
+        counts[READ_AHEAD_PAGES] -= 1
+    else:
+        if word & HAS_COPY == 0:
+            if not has_room(memory):
+                add_first(page, ACTIVE, memory)
+                return 0
+            counts[SLOTS_USED] += 1
+        write_move(SWAP_OUT, page, 1, swap_out_status(word, memory), memory)
+        host.huge_pages[page // memory.constants.huge_page_pages, MAPPING] = PAGE_TABLE
+        host.totals[RESIDENT_PAGES] -= 1
+        host.totals[HELD_PAGES] -= 1
+        host.totals[SWAPPED_PAGES] += 1
+    host.pages[page] = (word & _KEPT) | SWAPPED | HAS_AGE
+    note_age(page, memory)
+    counts[AGE] += 1
+    return 1
+
+
+@inner_kernel
+def write_swap_outs(first: int, stop: int, memory: Memory) -> None:
+    """Write down that the pages of a huge page go to swap: live and dead ones apart."""
+    pages = memory.host.pages
+    is_zero = memory.rules.skips_zeros
     for page in range(first, stop):
-        reclaim.evicted_age[page] = reclaim.counts[AGE]
-    reclaim.counts[AGE] += stop - first
-    return int(stop - first)
+        is_zero = is_zero and pages[page] & IS_ZERO != 0
+    begin = first
+    for page in range(first, stop):
+        if page + 1 == stop or (pages[page + 1] ^ pages[page]) & IS_LIVE != 0:
+            status = ZEROS if is_zero else 0
+            if pages[page] & IS_LIVE == 0:
+                status |= DEAD
+            write_move(SWAP_OUT, begin, page + 1 - begin, status, memory)
+            begin = page + 1
 
 
 @inner_kernel
-def evict_or_keep(folio: int, memory: Memory) -> int:
-    """Take a folio that is on no list from memory; without room in swap it is activated."""
-    if has_swap(folio, memory):
-        return evict_folio(folio, memory)
-    add_first(folio, ACTIVE, memory)
-    return 0
+def evict_huge_page(huge_page: int, memory: Memory) -> int:
+    """Take a huge page, which is on no list and has all its pages, from memory as a whole.
+
+    Returns
+    -------
+    How many pages that freed.
+    """
+    host, counts = memory.host, memory.reclaim.counts
+    pages = memory.constants.huge_page_pages
+    first = huge_page * pages
+    write_swap_outs(first, first + pages, memory)
+    counts[SLOTS_USED] += pages
+    swap_out_pages(first, first + pages, memory.constants, host)
+    host.pages[folio_of_huge_page(huge_page, memory)] &= BUT_MARKS
+    for page in range(first, first + pages):
+        host.pages[page] |= HAS_AGE
+        note_age(page, memory)
+    counts[AGE] += pages
+    return pages
 
 
 @inner_kernel
-def take_folio(folio: int, memory: Memory) -> int:
-    """Take a folio that is on no list from memory, as far as swap has room.
+def take_huge_page(huge_page: int, memory: Memory) -> int:
+    """Take a huge page that is on no list from memory, as far as swap has room.
 
-    A huge page of which some was given back is split first, which frees that part for good; so is
-    one for which swap has not enough room, as long as it has any.
+    One of which some was given back is split first, which frees that part for good; so is one for
+    which swap has not enough room, as long as it has any.
 
     Returns
     -------
     How many pages that freed, other than those.
     """
-    host, reclaim = memory.host, memory.reclaim
+    host, counts = memory.host, memory.reclaim.counts
     pages = memory.constants.huge_page_pages
-    huge_page = folio - host.page_state.size
-    if not is_huge_folio(folio, memory):
-        return evict_or_keep(folio, memory)
-    is_whole = host.huge_pages_left[huge_page] == pages
-    if is_whole and (has_swap(folio, memory) or not has_room(memory)):
-        return evict_or_keep(folio, memory)
+    folio = folio_of_huge_page(huge_page, memory)
+    if host.huge_pages[huge_page, PAGES_LEFT] == pages:
+        if counts[SLOTS_USED] + pages <= memory.rules.swap_pages:
+            return evict_huge_page(huge_page, memory)
+        if not has_room(memory):
+            add_first(folio, ACTIVE, memory)
+            return 0
     split_huge_page(huge_page, memory.constants, host)
-    reclaim.is_accessed[folio] = False
-    reclaim.is_referenced[folio] = False
+    host.pages[folio] &= BUT_MARKS
     freed = 0
     for page in range(huge_page * pages, (huge_page + 1) * pages):
-        if host.page_state[page] == RESIDENT and reclaim.list_of[page] == NO_LIST:
-            freed += evict_or_keep(page, memory)
+        word = host.pages[page]
+        if word & STATE == RESIDENT and word & ON_LIST == 0:
+            freed += evict_page(page, memory)
     return freed
+
+
+@inlined_kernel
+def take_folio(folio: int, memory: Memory) -> int:
+    """Take a folio that is on no list from memory.  Returns how many pages that freed."""
+    huge_page = huge_page_of(folio, memory)
+    if huge_page >= 0:
+        return take_huge_page(huge_page, memory)
+    return evict_page(folio, memory)

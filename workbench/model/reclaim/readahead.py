@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from workbench.model.columns import FIRST_PAGE, PAGE_COUNT
 from workbench.model.compiled import inner_kernel
 
 if TYPE_CHECKING:
@@ -75,11 +76,11 @@ def read_ahead_window(page: int, block: int, memory: Memory) -> tuple[int, int]:
     huge_page_pages = memory.constants.huge_page_pages
     blocks = memory.constants.blocks
     own_first = page // huge_page_pages * huge_page_pages
-    block_first = blocks.first_page[block]
+    block_first = blocks[block, FIRST_PAGE]
     low = max(first, own_first, block_first)
     high = min(
         first + pages,
         own_first + huge_page_pages,
-        block_first + blocks.page_count[block],
+        block_first + blocks[block, PAGE_COUNT],
     )
     return low, high

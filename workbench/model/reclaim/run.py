@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from workbench.model.compiled import inlined_kernel, inner_kernel, kernel
-from workbench.model.host import RESIDENT, SWAPPED
-from workbench.model.reclaim.columns import INACTIVE, LIMIT_PAGES, NO_LIST, REQUEST, ROW, SLOTS_USED
+from workbench.model.compiled import inner_kernel, kernel
+from workbench.model.page_bits import IS_LIVE, IS_ZERO, ON_LIST, RESIDENT, STATE, SWAPPED
+from workbench.model.reclaim.columns import INACTIVE, LIMIT_PAGES, REQUEST, ROW, SLOTS_USED
 from workbench.model.reclaim.lists import add_first, folio_of
-from workbench.model.reclaim.touch import WRITE, discard, touch_if_resident, touch_page
+from workbench.model.reclaim.touch import WRITE, discard, free_pages, touch_page
 from workbench.schema import Kind
 
 if TYPE_CHECKING:
@@ -26,15 +26,17 @@ def begin_lists(memory: Memory) -> None:
 
     Nobody knows in which order it was touched, or what of it is free: it counts as live.
     """
-    host, reclaim = memory.host, memory.reclaim
-    for page in range(host.page_state.size):
-        state = host.page_state[page]
-        reclaim.is_live[page] = state in (RESIDENT, SWAPPED)
+    pages = memory.host.pages
+    page_count = pages.size - memory.host.huge_pages.shape[0]
+    for page in range(page_count):
+        state = pages[page] & STATE
         if state == SWAPPED:
-            reclaim.counts[SLOTS_USED] += 1
+            memory.reclaim.counts[SLOTS_USED] += 1
+            pages[page] |= IS_LIVE
         elif state == RESIDENT:
+            pages[page] |= IS_LIVE
             folio = folio_of(page, memory)
-            if reclaim.list_of[folio] == NO_LIST:
+            if pages[folio] & ON_LIST == 0:
                 add_first(folio, INACTIVE, memory)
 
 
@@ -48,24 +50,32 @@ def serve_request(row: int, requests: Requests, memory: Memory) -> None:
     if kind == DISCARD:
         discard(first, stop, memory)
         return
-    if kind == FREE and status & WRITE == 0:
-        memory.reclaim.is_live[first:stop] = False
-        return
-    for page in range(first, stop):
-        touch_page(page, requests.block[row], requests.allocated_bytes[row], status, memory)
+    if kind != FREE or status & WRITE != 0:
+        for page in range(first, stop):
+            touch_page(page, requests.block[row], requests.allocated_bytes[row], status, memory)
     if kind == FREE:
-        memory.reclaim.is_live[first:stop] = False
-        memory.reclaim.is_zero[first:stop] = True
+        free_pages(first, stop, memory)
+    if kind == FREE and status & WRITE != 0:
+        for page in range(first, stop):
+            memory.host.pages[page] |= IS_ZERO
 
 
-@inlined_kernel
-def serve_plain_touch(row: int, requests: Requests, memory: Memory) -> bool:
-    """Serve a touch of one page that is mapped, and tell whether it was one.
+@inner_kernel
+def serve_requests(requests: Requests, memory: Memory) -> None:
+    """Serve every request in order.
 
-    It is what nearly all requests are, and hardly costs more than to find that out.
+    A touch of one page that is mapped is what nearly all are, and costs hardly more than to find
+    that out.
     """
-    touches = requests.kind[row] in (FAULT, ACCESS) and requests.page_count[row] == 1
-    return touches and touch_if_resident(requests.page[row], requests.status[row], memory)
+    counts = memory.reclaim.counts
+    for row in range(requests.kind.size):
+        counts[REQUEST] = row
+        counts[LIMIT_PAGES] = requests.limit_pages[row]
+        kind, page, status = requests.kind[row], requests.page[row], requests.status[row]
+        if kind in (FAULT, ACCESS) and requests.page_count[row] == 1:
+            touch_page(page, requests.block[row], requests.allocated_bytes[row], status, memory)
+        else:
+            serve_request(row, requests, memory)
 
 
 @kernel
@@ -76,9 +86,6 @@ def run_requests(requests: Requests, memory: Memory) -> int:
     -------
     How many moves there are; `memory.moves` holds only as many as it has room for.
     """
-    for row in range(requests.kind.size):
-        memory.reclaim.counts[REQUEST] = row
-        memory.reclaim.counts[LIMIT_PAGES] = requests.limit_pages[row]
-        if not serve_plain_touch(row, requests, memory):
-            serve_request(row, requests, memory)
+    # Within this kernel Numba counts references, which would take longer than all it does.
+    serve_requests(requests, memory)
     return int(memory.reclaim.counts[ROW])

@@ -11,17 +11,18 @@ from math import sqrt
 from typing import TYPE_CHECKING, Final
 
 from workbench.model.compiled import inlined_kernel, inner_kernel
-from workbench.model.host import HUGE_PAGE
+from workbench.model.host import HUGE_PAGE, MAPPING, PAGES_LEFT
+from workbench.model.page_bits import ALL_BITS, IS_ACCESSED, IS_REFERENCED
 from workbench.model.reclaim.columns import (
     ACTIVE,
     INACTIVE,
     LEAST_RECENT,
-    NO_FOLIO,
+    LIST_PAGES,
     REFAULTS_ACTIVATED,
     REFAULTS_SEEN,
 )
 from workbench.model.reclaim.evict import take_folio
-from workbench.model.reclaim.lists import add_first, folio_pages, is_huge_folio, remove_folio
+from workbench.model.reclaim.lists import add_first, folio_pages, huge_page_of, remove_last
 from workbench.units import GIB, PAGE_BYTES
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ doubles that until it has enough."""
 
 GIB_PAGES: Final = GIB // PAGE_BYTES
 
+_BUT_ACCESSED: Final = ALL_BITS ^ IS_ACCESSED
+
 TAKE: Final = 0
 KEEP: Final = 1
 ACTIVATE: Final = 2
@@ -49,29 +52,31 @@ def judge_folio(folio: int, memory: Memory) -> int:
     Every folio bears the access of the fault that made it, so it must be found accessed twice to
     be activated.  Of a huge page that is mapped page by page each page counts as an access.
     """
-    host, reclaim = memory.host, memory.reclaim
-    if memory.rules.policy == LEAST_RECENT or not reclaim.is_accessed[folio]:
+    host = memory.host
+    word = host.pages[folio]
+    if memory.rules.policy == LEAST_RECENT or word & IS_ACCESSED == 0:
         return TAKE
-    if reclaim.is_referenced[folio]:
+    if word & IS_REFERENCED != 0:
         return ACTIVATE
-    if is_huge_folio(folio, memory):
-        huge_page = folio - host.page_state.size
-        if host.mapping[huge_page] != HUGE_PAGE and host.huge_pages_left[huge_page] > 1:
-            return ACTIVATE
+    huge_page = huge_page_of(folio, memory)
+    if huge_page >= 0 and host.huge_pages[huge_page, MAPPING] != HUGE_PAGE:
+        return ACTIVATE if host.huge_pages[huge_page, PAGES_LEFT] > 1 else KEEP
     return KEEP
 
 
 @inlined_kernel
-def look_at_last(memory: Memory) -> int:
-    """Take, keep or activate the last folio of the inactive list.  Returns the pages taken."""
-    reclaim = memory.reclaim
-    folio = reclaim.last_folio[INACTIVE]
+def look_at(folio: int, memory: Memory) -> int:
+    """Take, keep or activate a folio that has just left the end of the inactive list.
+
+    Returns
+    -------
+    Pages taken.
+    """
+    pages = memory.host.pages
     verdict = judge_folio(folio, memory)
-    remove_folio(folio, memory)
     if verdict == TAKE:
         return take_folio(folio, memory)
-    reclaim.is_accessed[folio] = False
-    reclaim.is_referenced[folio] = True
+    pages[folio] = (pages[folio] & _BUT_ACCESSED) | IS_REFERENCED
     add_first(folio, ACTIVE if verdict == ACTIVATE else INACTIVE, memory)
     return 0
 
@@ -84,32 +89,33 @@ def shrink_inactive(scan_pages: int, memory: Memory) -> int:
     -------
     Pages taken.
     """
-    reclaim = memory.reclaim
-    left = min(scan_pages, reclaim.list_pages[INACTIVE])
+    counts = memory.reclaim.counts
+    left = min(scan_pages, counts[LIST_PAGES + INACTIVE])
     taken = 0
-    while left > 0 and reclaim.last_folio[INACTIVE] != NO_FOLIO:
-        left -= folio_pages(reclaim.last_folio[INACTIVE], memory)
-        taken += look_at_last(memory)
+    while left > 0 and counts[LIST_PAGES + INACTIVE] > 0:
+        folio = remove_last(INACTIVE, memory)
+        left -= folio_pages(folio, memory)
+        taken += look_at(folio, memory)
     return taken
 
 
 @inner_kernel
 def shrink_active(scan_pages: int, memory: Memory) -> None:
     """Move the last folios of the active list to the inactive one, their accesses forgotten."""
-    reclaim = memory.reclaim
-    left = min(scan_pages, reclaim.list_pages[ACTIVE])
-    while left > 0 and reclaim.last_folio[ACTIVE] != NO_FOLIO:
-        folio = reclaim.last_folio[ACTIVE]
+    counts = memory.reclaim.counts
+    left = min(scan_pages, counts[LIST_PAGES + ACTIVE])
+    while left > 0 and counts[LIST_PAGES + ACTIVE] > 0:
+        folio = remove_last(ACTIVE, memory)
         left -= folio_pages(folio, memory)
-        remove_folio(folio, memory)
-        reclaim.is_accessed[folio] = False
+        memory.host.pages[folio] &= _BUT_ACCESSED
         add_first(folio, INACTIVE, memory)
 
 
 @inner_kernel
 def is_inactive_low(memory: Memory) -> bool:
     """Tell whether the inactive list is too short beside the active one."""
-    inactive, active = memory.reclaim.list_pages[INACTIVE], memory.reclaim.list_pages[ACTIVE]
+    counts = memory.reclaim.counts
+    inactive, active = counts[LIST_PAGES + INACTIVE], counts[LIST_PAGES + ACTIVE]
     gib = (inactive + active) // GIB_PAGES
     ratio = int(sqrt(10 * gib)) if gib > 0 else 1
     return bool(inactive * ratio < active)
@@ -123,11 +129,10 @@ def scan_lists(priority: int, wanted_pages: int, memory: Memory) -> int:
     -------
     Pages taken.
     """
-    reclaim = memory.reclaim
-    counts = reclaim.counts
+    counts = memory.reclaim.counts
     may_deactivate = counts[REFAULTS_ACTIVATED] != counts[REFAULTS_SEEN] or is_inactive_low(memory)
-    inactive_left = reclaim.list_pages[INACTIVE] >> priority
-    active_left = reclaim.list_pages[ACTIVE] >> priority
+    inactive_left = counts[LIST_PAGES + INACTIVE] >> priority
+    active_left = counts[LIST_PAGES + ACTIVE] >> priority
     taken = 0
     while inactive_left > 0 and taken < wanted_pages:
         taken += shrink_inactive(min(inactive_left, SWAP_CLUSTER_PAGES), memory)
@@ -151,8 +156,8 @@ def reclaim_pages(wanted_pages: int, memory: Memory) -> int:
     counts = memory.reclaim.counts
     taken = 0
     if memory.rules.policy == LEAST_RECENT:
-        while taken < wanted_pages and memory.reclaim.last_folio[INACTIVE] != NO_FOLIO:
-            taken += look_at_last(memory)
+        while taken < wanted_pages and counts[LIST_PAGES + INACTIVE] > 0:
+            taken += look_at(remove_last(INACTIVE, memory), memory)
         return taken
     priority = FIRST_PRIORITY
     while priority >= 0 and taken < wanted_pages:

@@ -18,22 +18,53 @@ from workbench.model.fault import (
     range_pages,
     serve_fault,
 )
-from workbench.model.host import HELD_PAGES, RESIDENT, SWAPPED, UNBACKED, back_page, discard_pages
+from workbench.model.host import (
+    HELD_PAGES,
+    OCCUPIED_PAGES,
+    PAGES_LEFT,
+    back_page,
+    discard_mapping,
+    drop_huge_page,
+    drop_page,
+)
+from workbench.model.page_bits import (
+    ALL_BITS,
+    HAS_AGE,
+    HAS_COPY,
+    IS_ACCESSED,
+    IS_HUGE,
+    IS_LIVE,
+    IS_READ_AHEAD,
+    IS_REFERENCED,
+    IS_ZERO,
+    ON_LIST,
+    RESIDENT,
+    STATE,
+    SWAPPED,
+    UNBACKED,
+)
 from workbench.model.reclaim.columns import (
     ACTIVE,
     AGE,
+    AGE_MASK,
     INACTIVE,
     LEAST_RECENT,
     LIMIT_PAGES,
-    NEVER_EVICTED,
-    NO_LIST,
+    LIST_PAGES,
     READ_AHEAD_PAGES,
     REFAULTS_ACTIVATED,
     SLOTS_USED,
     UNMET_PAGES,
 )
 from workbench.model.reclaim.evict import has_room
-from workbench.model.reclaim.lists import add_first, folio_of, move_first, remove_folio, write_move
+from workbench.model.reclaim.lists import (
+    add_first,
+    folio_of,
+    folio_of_huge_page,
+    move_first,
+    remove_folio,
+    write_move,
+)
 from workbench.model.reclaim.readahead import note_hit, read_ahead_window
 from workbench.model.reclaim.scan import SWAP_CLUSTER_PAGES, reclaim_pages
 from workbench.schema import FaultFlag, Kind
@@ -48,6 +79,13 @@ WRITE: Final = int(FaultFlag.WRITE)
 SWAP_IN: Final = int(FaultFlag.SWAP_IN)
 WITHOUT_READ: Final = int(FaultFlag.WITHOUT_READ)
 DEAD: Final = int(FaultFlag.DEAD)
+
+_BUT_COPY: Final = ALL_BITS ^ HAS_COPY
+_BUT_READ_AHEAD: Final = ALL_BITS ^ IS_READ_AHEAD
+_BUT_ZERO: Final = ALL_BITS ^ IS_ZERO
+_BUT_LIVE: Final = ALL_BITS ^ IS_LIVE
+_BUT_REFERENCED: Final = ALL_BITS ^ IS_REFERENCED
+_OUT_OF_RECLAIM: Final = ALL_BITS ^ (HAS_AGE | HAS_COPY | IS_READ_AHEAD)
 
 FRUITLESS_MAX: Final = 16
 """Linux v6.18 mm/memcontrol.c, MAX_RECLAIM_RETRIES."""
@@ -83,10 +121,11 @@ def charge_pages(pages: int, memory: Memory) -> bool:
     return bool(held_pages(memory) + pages <= limit_pages)
 
 
-@inner_kernel
+@inlined_kernel
 def charge_page(memory: Memory) -> None:
     """Make room for one page, or count it as given beyond the limit (Linux would kill)."""
-    if not charge_pages(1, memory):
+    free = memory.reclaim.counts[LIMIT_PAGES] - held_pages(memory) - 1
+    if free < max(memory.rules.low_free_pages, 0) and not charge_pages(1, memory):
         memory.reclaim.counts[UNMET_PAGES] += 1
 
 
@@ -98,10 +137,10 @@ def list_after_swap(page: int, memory: Memory) -> int:
     it goes there at once.
     """
     counts = memory.reclaim.counts
-    evicted_age = memory.reclaim.evicted_age[page]
-    if memory.rules.policy == LEAST_RECENT or evicted_age == NEVER_EVICTED:
+    if memory.rules.policy == LEAST_RECENT or memory.host.pages[page] & HAS_AGE == 0:
         return INACTIVE
-    if counts[AGE] - evicted_age > memory.reclaim.list_pages[ACTIVE]:
+    distance = (counts[AGE] - memory.reclaim.place[page]) & AGE_MASK
+    if distance > counts[LIST_PAGES + ACTIVE]:
         return INACTIVE
     counts[AGE] += 1
     counts[REFAULTS_ACTIVATED] += 1
@@ -111,97 +150,112 @@ def list_after_swap(page: int, memory: Memory) -> int:
 @inlined_kernel
 def free_copy(page: int, memory: Memory) -> None:
     """Give up the copy in swap of a page in memory, if it has one."""
-    reclaim = memory.reclaim
-    if reclaim.has_copy[page]:
-        reclaim.has_copy[page] = False
-        reclaim.counts[SLOTS_USED] -= 1
-
-
-@inlined_kernel
-def touch_resident(page: int, status: int, memory: Memory) -> None:
-    """Touch a page that is mapped: only the processor notices, or who knows every access."""
-    folio = folio_of(page, memory)
-    memory.reclaim.is_accessed[folio] = True
-    if status & WRITE != 0:
-        free_copy(page, memory)
-    if memory.rules.policy == LEAST_RECENT:
-        move_first(folio, memory)
+    pages = memory.host.pages
+    if pages[page] & HAS_COPY != 0:
+        pages[page] &= _BUT_COPY
+        memory.reclaim.counts[SLOTS_USED] -= 1
 
 
 @inlined_kernel
 def note_touch(page: int, status: int, memory: Memory) -> None:
-    """Note what a page in memory holds after a touch, and that its guest uses it."""
+    """Note what a page holds after a touch, and that its guest uses it."""
+    word = memory.host.pages[page] | IS_LIVE
     if status & WRITE != 0:
-        memory.reclaim.is_zero[page] = memory.rules.writes_zeros
-    memory.reclaim.is_live[page] = True
+        word = word | IS_ZERO if memory.rules.writes_zeros else word & _BUT_ZERO
+    memory.host.pages[page] = word
 
 
 @inlined_kernel
 def touch_if_resident(page: int, status: int, memory: Memory) -> bool:
-    """Touch a page if it is mapped, which is what nearly all touches find.  Returns whether."""
-    if memory.host.page_state[page] != RESIDENT:
+    """Touch a page if it is mapped, which is what nearly all touches find.  Returns whether.
+
+    Only the processor notices, or who knows every access.
+    """
+    pages = memory.host.pages
+    word = pages[page]
+    if word & STATE != RESIDENT:
         return False
-    touch_resident(page, status, memory)
+    if word & HAS_COPY != 0 and status & WRITE != 0:
+        free_copy(page, memory)
     note_touch(page, status, memory)
+    folio = folio_of(page, memory)
+    pages[folio] |= IS_ACCESSED
+    if memory.rules.policy == LEAST_RECENT:
+        move_first(folio, memory)
     return True
 
 
 @inner_kernel
 def read_ahead(page: int, block: int, memory: Memory) -> None:
     """Read pages around a fault from swap, into memory that nobody maps yet."""
-    reclaim = memory.reclaim
+    pages = memory.host.pages
     first, stop = read_ahead_window(page, block, memory)
     for other in range(first, stop):
-        is_there = reclaim.is_read_ahead[other] or memory.host.page_state[other] != SWAPPED
-        if other == page or is_there:
+        if other == page or pages[other] & (STATE | IS_READ_AHEAD) != SWAPPED:
             continue
         charge_page(memory)
-        reclaim.is_read_ahead[other] = True
-        reclaim.counts[READ_AHEAD_PAGES] += 1
+        memory.reclaim.counts[READ_AHEAD_PAGES] += 1
         add_first(other, list_after_swap(other, memory), memory)
+        pages[other] |= IS_READ_AHEAD
         write_move(READ_AHEAD, other, 1, 0, memory)
 
 
-@inner_kernel
+@inlined_kernel
 def swap_in(page: int, block: int, status: int, memory: Memory) -> None:
     """Bring a page back from swap, or from where it was read ahead."""
-    rules, reclaim, host = memory.rules, memory.reclaim, memory.host
+    rules, counts, pages = memory.rules, memory.reclaim.counts, memory.host.pages
     writes = status & WRITE
-    status = SWAP_IN | writes
-    was_read = reclaim.is_read_ahead[page]
+    word = pages[page]
+    was_read = word & IS_READ_AHEAD != 0
     if was_read:
-        reclaim.is_read_ahead[page] = False
-        reclaim.counts[READ_AHEAD_PAGES] -= 1
+        pages[page] &= _BUT_READ_AHEAD
+        counts[READ_AHEAD_PAGES] -= 1
         note_hit(page, block, memory)
     else:
         if rules.readahead_pages > 1:
             read_ahead(page, block, memory)
         charge_page(memory)
         add_first(page, list_after_swap(page, memory), memory)
-    if was_read or (rules.skips_zeros and reclaim.is_zero[page]):
+    status = SWAP_IN | writes
+    if was_read or (rules.skips_zeros and word & IS_ZERO != 0):
         status |= WITHOUT_READ
-    if not reclaim.is_live[page]:
+    if word & IS_LIVE == 0:
         status |= DEAD
-    back_page(page, page // memory.constants.huge_page_pages, host)
-    reclaim.is_accessed[page] = True
-    reclaim.has_copy[page] = True
-    is_half_full = 2 * reclaim.counts[SLOTS_USED] > rules.swap_pages
+    back_page(page, page // memory.constants.huge_page_pages, memory.host)
+    pages[page] |= IS_ACCESSED | HAS_COPY
+    is_half_full = 2 * counts[SLOTS_USED] > rules.swap_pages
     if writes != 0 or is_half_full or not rules.keeps_copies:
         free_copy(page, memory)
     write_move(FAULT, page, 0 if was_read else 1, status, memory)
 
 
+@inlined_kernel
+def add_backed(folio: int, memory: Memory) -> None:
+    """Put on a list what has just come into memory; it bears the fault's access."""
+    pages = memory.host.pages
+    add_first(folio, INACTIVE, memory)
+    pages[folio] = (pages[folio] & _BUT_REFERENCED) | IS_ACCESSED
+
+
 @inner_kernel
-def add_backed(first: int, stop: int, memory: Memory) -> None:
-    """Put on a list what has just come into memory; it was zeroed, and bears the fault's access."""
-    host, reclaim = memory.host, memory.reclaim
+def add_backed_pages(first: int, stop: int, memory: Memory) -> None:
+    """Put on a list what has just come into memory of these pages, all of them zeroed."""
+    pages = memory.host.pages
     for page in range(first, stop):
-        folio = folio_of(page, memory)
-        if host.page_state[page] == RESIDENT and reclaim.list_of[folio] == NO_LIST:
-            add_first(folio, INACTIVE, memory)
-            reclaim.is_accessed[folio] = True
-            reclaim.is_referenced[folio] = False
-            reclaim.is_zero[page] = True
+        if pages[page] & STATE == RESIDENT and pages[page] & (IS_HUGE | ON_LIST) == 0:
+            add_backed(page, memory)
+            pages[page] |= IS_ZERO
+
+
+@inner_kernel
+def add_backed_huge_page(huge_page: int, memory: Memory) -> None:
+    """Put a huge page that has just come into memory on a list; it was zeroed."""
+    huge_page_pages = memory.constants.huge_page_pages
+    first = huge_page * huge_page_pages
+    add_backed(folio_of_huge_page(huge_page, memory), memory)
+    pages = memory.host.pages[first : first + huge_page_pages]
+    for index in range(pages.size):
+        pages[index] |= IS_ZERO
 
 
 @inner_kernel
@@ -213,64 +267,86 @@ def fault_in(fault: Fault, memory: Memory) -> None:
     if action == LEAVE:
         return
     first, stop = fault.page, fault.page
-    if action == BACK_HUGE and charge_pages(pages, memory):
-        first = fault.page // pages * pages
-        stop = first + pages
-    elif action == BACK_HUGE:
+    if action == BACK_HUGE and not charge_pages(pages, memory):
         # A huge page that cannot be paid for is no reason to kill: Linux tries a single one.
         fault = Fault(fault.page, fault.block, PAGE_BYTES, fault.flags)
         action = BACK_RANGE
     if action == BACK_RANGE:
         first, stop = range_pages(fault, constants)
         for page in range(first, stop):
-            if host.page_state[page] == UNBACKED or page == fault.page:
+            if host.pages[page] & STATE == UNBACKED or page == fault.page:
                 charge_page(memory)
     serve_fault(fault, action, constants, host)
-    add_backed(first, stop, memory)
     if action == BACK_HUGE:
-        memory.reclaim.is_zero[first:stop] = True
+        stop = first + pages
+        add_backed_huge_page(fault.page // pages, memory)
+    else:
+        add_backed_pages(first, stop, memory)
     write_move(FAULT, fault.page, stop - first, fault.flags, memory)
 
 
-@inner_kernel
+@inlined_kernel
 def touch_page(page: int, block: int, allocated_bytes: int, status: int, memory: Memory) -> None:
     """Let a guest read or write a page."""
     if touch_if_resident(page, status, memory):
         return
-    if memory.host.page_state[page] == SWAPPED:
+    if memory.host.pages[page] & STATE == SWAPPED:
         swap_in(page, block, status, memory)
     else:
         fault_in(Fault(page, block, allocated_bytes, status), memory)
     note_touch(page, status, memory)
 
 
+@inlined_kernel
+def free_pages(first: int, stop: int, memory: Memory) -> None:
+    """Let pages be of no use to their guest from now on."""
+    pages = memory.host.pages[first:stop]
+    for index in range(pages.size):
+        pages[index] &= _BUT_LIVE
+
+
 @inner_kernel
 def give_up_page(page: int, memory: Memory) -> None:
     """Forget what reclaim knows of a page that is about to be discarded."""
-    host, reclaim = memory.host, memory.reclaim
-    reclaim.evicted_age[page] = NEVER_EVICTED
-    state = host.page_state[page]
+    pages, counts = memory.host.pages, memory.reclaim.counts
+    word = pages[page]
+    state = word & STATE
     if state == SWAPPED:
-        reclaim.counts[SLOTS_USED] -= 1
-        if reclaim.is_read_ahead[page]:
-            reclaim.is_read_ahead[page] = False
-            reclaim.counts[READ_AHEAD_PAGES] -= 1
+        counts[SLOTS_USED] -= 1
+        if word & IS_READ_AHEAD != 0:
+            counts[READ_AHEAD_PAGES] -= 1
             remove_folio(page, memory)
     elif state == RESIDENT:
         free_copy(page, memory)
-        if not host.is_huge[page]:
+        if word & IS_HUGE == 0:
             remove_folio(page, memory)
+    pages[page] &= _OUT_OF_RECLAIM
+
+
+@inner_kernel
+def discard_part(first: int, stop: int, huge_page: int, memory: Memory) -> None:
+    """Give pages of one huge page of address space back: all of it, or some, or none is there.
+
+    Pages that agree go together.
+    """
+    constants, host = memory.constants, memory.host
+    pages = constants.huge_page_pages
+    if stop - first == pages and host.huge_pages[huge_page, PAGES_LEFT] == pages:
+        drop_huge_page(huge_page, constants, host)
+    elif host.huge_pages[huge_page, OCCUPIED_PAGES] > 0:
+        for page in range(first, stop):
+            give_up_page(page, memory)
+            drop_page(page, huge_page, constants, host)
+    discard_mapping(huge_page, stop - first, constants, host)
+    folio = folio_of_huge_page(huge_page, memory)
+    if host.huge_pages[huge_page, PAGES_LEFT] == 0 and host.pages[folio] & ON_LIST != 0:
+        remove_folio(folio, memory)
 
 
 @inner_kernel
 def discard(first: int, stop: int, memory: Memory) -> None:
     """Give pages back to the host: out of memory, or out of swap."""
-    constants, host = memory.constants, memory.host
-    pages = constants.huge_page_pages
-    for page in range(first, stop):
-        give_up_page(page, memory)
-    discard_pages(first, stop, constants, host)
+    pages = memory.constants.huge_page_pages
     for huge_page in range(first // pages, -(-stop // pages)):
-        folio = host.page_state.size + huge_page
-        if host.huge_pages_left[huge_page] == 0 and memory.reclaim.list_of[folio] != NO_LIST:
-            remove_folio(folio, memory)
+        own_first = huge_page * pages
+        discard_part(max(first, own_first), min(stop, own_first + pages), huge_page, memory)
