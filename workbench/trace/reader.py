@@ -6,13 +6,16 @@ import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from workbench.errors import InputError
-from workbench.schema import EVENTS, NO_BLOCK, STATE, TABLES, Kind, PageState
+from workbench.schema import EVENTS, TABLES
+from workbench.trace.batches import ROWS_AT_ONCE, asked_table, cut, read_batches
 from workbench.trace.manifest import MANIFEST_NAME, Manifest, parse_manifest
+from workbench.trace.merge import count_rows, is_in_order, order_names
+from workbench.trace.rows import Rows
 from workbench.trace.segments import (
     column_numbers,
     count_missing_segments,
@@ -22,19 +25,11 @@ from workbench.trace.segments import (
 from workbench.units import format_ns
 
 if TYPE_CHECKING:
-    import enum
+    from collections.abc import Iterator, Sequence
 
-    import numpy.typing as npt
     import pandas as pd
 
-    Columns = dict[str, npt.NDArray[np.int64]]
-
-_STOP_NS: Final = 2**62
-_STOP_OFFSET_BYTES: Final = 2**62
-"""Far beyond any clock or machine, and two of them still add up within an int64."""
-
-_STOP_LENGTH_BYTES: Final = 2**52
-"""What an x86-64 processor can address at most (Intel SDM 3A, 4.1.4: MAXPHYADDR is 52)."""
+    from workbench.trace.segments import Columns
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +73,58 @@ class Trace:
             self._tables[table_name] = self._read(table_name)
         return self._tables[table_name]
 
+    def batches(
+        self, table_name: str, column_names: Sequence[str], *, row_count: int = ROWS_AT_ONCE
+    ) -> Iterator[Columns]:
+        """Give some columns of a table piece by piece, in the order of `columns`.
+
+        A table that was read already is cut; any other is read as it is asked for, and not kept.
+
+        Parameters
+        ----------
+        column_names
+            The columns to give, in this order.
+        row_count
+            Rows of every batch but the last, which may have fewer.
+
+        Returns
+        -------
+        Arrays of one length by column name; no batch at all where the table has no rows.
+
+        Raises
+        ------
+        UsageError
+            There is no such table or column, none was asked for, or `row_count` is below 1.
+        InputError
+            A file is damaged, a column is missing, a value cannot be, or the files are too far out
+            of the order of time.  It comes with the batch that cannot be given; those before it are
+            right.
+
+        Notes
+        -----
+        Memory: a row group of the columns asked for and of those that are checked or give the order,
+        in each file that overlaps in time, and one batch.
+        """
+        table = asked_table(table_name, column_names, row_count)
+        if table_name in self._tables:
+            return cut(self._tables[table_name], column_names, row_count)
+        if not self.has(table_name) and table is not EVENTS:
+            return iter(())
+        return read_batches(self.path / table_name, self.manifest, table, column_names, row_count)
+
+    @property
+    def event_count(self) -> int:
+        """How many events there are, without reading them.
+
+        Raises
+        ------
+        InputError
+            A file is damaged.
+        """
+        if EVENTS.name in self._tables:
+            return len(self._tables[EVENTS.name]["time_ns"])
+        return count_rows(self.path / EVENTS.name, EVENTS)
+
     def frame(self, table_name: str) -> pd.DataFrame:
         """Give a table as a pandas frame."""
         import pandas as pd  # noqa: PLC0415 - pandas takes a second to import.
@@ -108,19 +155,18 @@ class Trace:
             column.name: column_numbers(content[column.name], column.dtype)
             for column in table.columns
         }
-        order = np.arange(content.num_rows)
-        for name in ("sequence", "time_ns"):
-            if name in columns:
-                order = order[np.argsort(columns[name][order], kind="stable")]
-        columns = {name: values[order] for name, values in columns.items()}
-        _Rows(self.path / table_name, columns).check(self.manifest, table_name)
+        keys = [columns[name] for name in order_names(table)]
+        if not is_in_order(keys):
+            order = np.lexsort(keys[::-1])
+            columns = {name: values[order] for name, values in columns.items()}
+        Rows(path=self.path / table_name, columns=columns).check(self.manifest, table)
         return columns
 
     def __repr__(self) -> str:
         """Say what the trace is, in one line."""
         manifest = self.manifest
         return (
-            f"<Trace {self.name}: {len(self.columns('events')['kind']):,} events over "
+            f"<Trace {self.name}: {self.event_count:,} events over "
             f"{format_ns(manifest.duration_ns)} of {len(manifest.virtual_machines)} guest(s), "
             f"{manifest.lost_events} lost>"
         )
@@ -128,57 +174,6 @@ class Trace:
     def _repr_html_(self) -> str:
         """Show the same line in a notebook."""
         return f"<p><b>{self.name}</b> {repr(self)[1:-1].removeprefix('Trace ')}</p>"
-
-
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """A table's rows, to refuse those that no capture writes: they would mislead a replay."""
-
-    path: Path
-    columns: Columns
-
-    def check(self, manifest: Manifest, table_name: str) -> None:
-        """Refuse the first row with an index into nothing, an unknown code or a wild number."""
-        block_counts = np.array([len(vm.ram_blocks) for vm in manifest.virtual_machines])
-        machine = self.columns["vm"]
-        is_wrong = (machine < 0) | (machine >= len(block_counts))
-        self._refuse(is_wrong, "vm", f"0 to {len(block_counts) - 1}")
-        for name in ("time_ns", "guest_time_ns", "duration_ns"):
-            if name in self.columns:
-                self._check_range(name, 0, _STOP_NS)
-        if table_name == EVENTS.name:
-            self._check_block(block_counts, NO_BLOCK)
-            self._check_codes("kind", Kind, "a kind of event of this format")
-            self._check_range("length_bytes", -1, _STOP_LENGTH_BYTES)
-        elif table_name == STATE.name:
-            self._check_block(block_counts, 0)
-            self._check_codes("page_state", PageState, "a state of a page of this format")
-            self._check_range("length_bytes", 0, _STOP_LENGTH_BYTES)
-
-    def _check_block(self, block_counts: npt.NDArray[np.int64], first: int) -> None:
-        """Check the block, and the offset in it; without a block it is any guest address."""
-        block, offset = self.columns["ram_block"], self.columns["offset_bytes"]
-        is_wrong = (block < first) | (block >= block_counts[self.columns["vm"]])
-        self._refuse(is_wrong, "ram_block", "a RAM block")
-        is_wrong = (offset < 0) | ((offset >= _STOP_OFFSET_BYTES) & (block != NO_BLOCK))
-        self._refuse(is_wrong, "offset_bytes", f"0 to {_STOP_OFFSET_BYTES - 1}")
-
-    def _check_codes(self, name: str, codes: type[enum.IntEnum], expected: str) -> None:
-        is_known = np.isin(self.columns[name], [int(code) for code in codes])
-        self._refuse(~is_known, name, expected)
-
-    def _check_range(self, name: str, first: int, stop: int) -> None:
-        values = self.columns[name]
-        self._refuse((values < first) | (values >= stop), name, f"{first} to {stop - 1}")
-
-    def _refuse(self, is_wrong: npt.NDArray[np.bool_], name: str, expected: str) -> None:
-        if is_wrong.any():
-            row = int(np.argmax(is_wrong))
-            message = (
-                f"{self.path}: row {row} has {name} {self.columns[name][row]}, expected "
-                f"{expected}; the trace is damaged, or newer than this workbench"
-            )
-            raise InputError(message)
 
 
 def read_trace(path: str | Path) -> Trace:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import stat
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,11 +14,14 @@ import pyarrow.parquet as pq
 from workbench.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import numpy.typing as npt
 
     from workbench.schema import Table
+
+    Columns = dict[str, npt.NDArray[np.int64]]
 
 _NAME = re.compile(r"([0-9]{6,})-([0-9]{6,})\.parquet")
 
@@ -109,34 +113,77 @@ def read_table(folder: Path, table: Table) -> pa.Table:
     InputError
         A file is damaged or cannot be opened, or a column is not what the schema says.
     """
+    paths, advice = table_files(folder, table)
+    return pa.concat_tables([read_segment(path, table, advice) for path in paths])
+
+
+def table_files(folder: Path, table: Table) -> tuple[list[Path], str]:
+    """List the files of a table that must be there, and say what to do where one is damaged.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
     paths = segment_paths(folder)
     if not paths:
         message = f"{folder}: table {table.name!r} is missing; copy the whole trace folder again"
         raise InputError(message)
-    advice = "remove it to read the others" if len(paths) > 1 else "copy the trace again"
-    return pa.concat_tables([read_segment(path, table, advice) for path in paths])
+    return paths, "remove it to read the others" if len(paths) > 1 else "copy the trace again"
 
 
 def read_segment(path: Path, table: Table, advice: str) -> pa.Table:
-    """Read one file.  What Arrow objects to is damage, unless the system refused the reading."""
+    """Read one file.
+
+    Raises
+    ------
+    InputError
+        It is damaged or cannot be opened, or a column is not what the schema says.
+    """
     schema = arrow_schema(table)
+    with open_segment(path, table, advice) as file:
+        content = file.read(columns=schema.names)
+        content.validate()
+    refuse_gaps(path, content)
+    return pa.Table.from_arrays([content[name] for name in schema.names], schema=schema)
+
+
+@contextlib.contextmanager
+def open_segment(path: Path, table: Table, advice: str) -> Iterator[pq.ParquetFile]:
+    """Open one file that has the columns of the schema, to read it inside the `with` only.
+
+    What Arrow objects to there is damage, unless the system refused the reading.
+
+    Raises
+    ------
+    InputError
+        The file is damaged or cannot be opened, or a column is not what the schema says.
+    """
     _check_is_file(path)
     try:
         with pq.ParquetFile(path) as file:
-            _check_types(path, file.schema_arrow, schema)
-            content = file.read(columns=schema.names)
-            content.validate()
+            _check_types(path, file.schema_arrow, arrow_schema(table))
+            yield file
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         if isinstance(error, OSError) and error.errno:
             raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         message = f"{path}: not a whole Parquet file ({reason}); {advice}"
         raise InputError(message) from None
-    for name in schema.names:
+
+
+def refuse_gaps(path: Path, content: pa.Table) -> None:
+    """Refuse rows without a value: every column has one in every row.
+
+    Raises
+    ------
+    InputError
+        One has not.
+    """
+    for name in content.column_names:
         if content[name].null_count:
             message = f"{path}: column {name!r} has empty values, expected none"
             raise InputError(f"{message}; capture the trace again")
-    return pa.Table.from_arrays([content[name] for name in schema.names], schema=schema)
 
 
 def _check_is_file(path: Path) -> None:

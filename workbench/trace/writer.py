@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
@@ -18,14 +18,20 @@ import pyarrow.parquet as pq
 from workbench.errors import HostError, UsageError
 from workbench.schema import TABLES, Table
 from workbench.trace.manifest import MANIFEST_NAME, Manifest
-from workbench.trace.segments import arrow_schema, read_table, segment_name, segment_paths
+from workbench.trace.merge import merge_rows, regroup
+from workbench.trace.segments import arrow_schema, segment_name, segment_paths
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     import numpy.typing as npt
 
+    from workbench.trace.segments import Columns
+
+
+ROW_GROUP_ROWS: Final = 1 << 20
+"""Rows of a joined file that are read at once: 62 MB of whole events."""
 
 _LONG_TYPES = (pa.int64(), pa.int32())
 """What Parquet can store as differences, which compresses best."""
@@ -70,8 +76,8 @@ class TraceWriter:
             np.ascontiguousarray(columns.get(column.name, np.zeros(length)), dtype=column.dtype)
             for column in table.columns
         ]
-        segment = pa.Table.from_arrays([pa.array(a) for a in arrays], schema=arrow_schema(table))
-        write_parquet(segment, self.path / table_name / segment_name(number, number))
+        content = dict(zip(table.column_names, arrays, strict=True))
+        write_parquet(_arrow_table(content, table), self.path / table_name / segment_name(number, number))
         self._next_segment[table_name] = number + 1
 
     def write_manifest(self, manifest: Manifest) -> None:
@@ -86,36 +92,60 @@ class TraceWriter:
             folder = self.path / name
             old = segment_paths(folder)
             if len(old) > 1:
-                whole = read_table(folder, table).sort_by(_sort_keys(table))
                 joined = segment_name(0, self._next_segment[name] - 1)
-                write_parquet(whole, folder / joined)
+                _join(folder, table, folder / joined)
                 for path in old:
                     path.unlink()
         self.write_manifest(manifest)
 
 
-def _sort_keys(table: Table) -> list[tuple[str, Literal["ascending", "descending"]]]:
+def _join(folder: Path, table: Table, path: Path) -> None:
+    """Write all files of a table into one, in order; a few row groups are in memory at a time."""
     wanted = ("time_ns", "sequence", "vm", "ram_block", "offset_bytes")
-    return [(name, "ascending") for name in wanted if name in table.column_names]
+    keys = [name for name in wanted if name in table.column_names]
+    runs = merge_rows(folder, table, table.column_names, keys)
+    parts = (_arrow_table(run, table) for run in regroup(runs, ROW_GROUP_ROWS))
+    _write_row_groups(parts, arrow_schema(table), path)
+    # The name must be on the disk before the segments are taken away.
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _arrow_table(columns: Columns, table: Table) -> pa.Table:
+    arrays = [pa.array(columns[name]) for name in table.column_names]
+    return pa.Table.from_arrays(arrays, schema=arrow_schema(table))
 
 
 def write_parquet(table: pa.Table, path: Path) -> None:
     """Write one Parquet file, in one step: a reader sees the old file or the whole new one."""
-    with _replacing(path) as temporary:
-        pq.write_table(
-            table,
+    starts = range(0, table.num_rows, ROW_GROUP_ROWS)
+    parts = (table.slice(start, ROW_GROUP_ROWS) for start in starts)
+    _write_row_groups(parts, table.schema, path)
+
+
+def _write_row_groups(parts: Iterable[pa.Table], schema: pa.Schema, path: Path) -> None:
+    with (
+        _replacing(path) as temporary,
+        pq.ParquetWriter(
             temporary,
+            schema,
             compression="zstd",
             compression_level=9,
             use_dictionary=False,
-            column_encoding=_encodings(table),
-        )
+            column_encoding=_encodings(schema),
+        ) as file,
+    ):
+        for part in parts:
+            file.write_table(part, row_group_size=ROW_GROUP_ROWS)
 
 
-def _encodings(table: pa.Table) -> dict[str, str]:
+def _encodings(schema: pa.Schema) -> dict[str, str]:
     return {
         field.name: "DELTA_BINARY_PACKED" if field.type in _LONG_TYPES else "PLAIN"
-        for field in table.schema
+        for field in schema
     }
 
 
@@ -129,8 +159,9 @@ def _replacing(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         message = (
             f"{path}: cannot be written ({error.strerror}); free some room or name another folder"
         )
         raise HostError(message) from error
+    finally:
+        temporary.unlink(missing_ok=True)

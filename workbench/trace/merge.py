@@ -1,0 +1,252 @@
+"""Read the files of a table as one, in order, holding no more than what can still be preceded.
+
+Parquet says of every row group the least value of each column.  Row groups are read in the order
+of those; a row may go as soon as no row group that is still to come can hold one before it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from workbench.errors import InputError
+from workbench.trace.segments import column_numbers, open_segment, refuse_gaps, table_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+    import pyarrow.parquet as pq
+
+    from workbench.schema import Table
+    from workbench.trace.segments import Columns
+
+    Key = tuple[int, ...]
+    """A row's place in the order: the values of the key columns, then its number in the files."""
+
+_ROW: Final = ""
+"""Where a run keeps the numbers that its rows have in the files; no column is called so."""
+
+
+class _RowGroup(NamedTuple):
+    """A part of a file, and a key that none of its rows is before."""
+
+    first_key: Key
+    path: Path
+    index: int
+    row_count: int
+
+
+class _Source(NamedTuple):
+    """What is read of a table."""
+
+    paths: list[Path]
+    advice: str
+    table: Table
+    column_names: tuple[str, ...]
+    key_names: tuple[str, ...]
+
+
+def merge_rows(
+    folder: Path,
+    table: Table,
+    column_names: Iterable[str],
+    key_names: Iterable[str],
+    *,
+    held_rows_max: int | None = None,
+) -> Iterator[Columns]:
+    """Give the rows of all files of a table in the order of their keys, in runs of any length.
+
+    Rows with equal keys stay in the order of the files.
+
+    Parameters
+    ----------
+    column_names
+        What to give of each row, the keys not included.
+    key_names
+        The columns to order by, the first one first.
+    held_rows_max
+        How many rows may wait for what can still precede them; None is any number.
+
+    Raises
+    ------
+    InputError
+        A file is damaged or cannot be opened, a column is not what the schema says, or more rows
+        than `held_rows_max` would have to wait.  Runs that were given before are right.
+
+    Notes
+    -----
+    Memory: the rows that wait, and one row group of every column that is read.  That is little where
+    the files follow each other in time, and as many row groups as overlap where they do not.
+    """
+    source = _Source(*table_files(folder, table), table, tuple(column_names), tuple(key_names))
+    groups = sorted(_row_groups(source))
+    stops = [group.first_key for group in groups[1:]]
+    names = (*source.key_names, _ROW)
+    last_key: Key = ()
+    held: Columns = {}
+    runs = _read_groups(source, groups)
+    for run, stop in itertools.zip_longest(runs, stops):
+        held = _ordered(_joined([held, run] if held else [run]), names)
+        size = len(held[_ROW])
+        ready = size if stop is None else _count_before(held, names, stop)
+        if ready:
+            _refuse_wrong_statistics(folder, last_key, _key(held, names, 0))
+            last_key = _key(held, names, ready - 1)
+            yield {name: held[name][:ready] for name in source.column_names}
+        held = {} if ready == size else {name: held[name][ready:] for name in held}
+        if held_rows_max is not None and size - ready > held_rows_max:
+            message = (
+                f"{folder}: more than {held_rows_max:,} rows are out of the order of time, too many "
+                "to put in order piece by piece; read the table whole (Trace.columns), or write "
+                "the trace anew in order"
+            )
+            raise InputError(message)
+
+
+def count_rows(folder: Path, table: Table) -> int:
+    """Count the rows of a table by what its files say of themselves.
+
+    Raises
+    ------
+    InputError
+        A file is damaged or cannot be opened, or a column is not what the schema says.
+    """
+    paths, advice = table_files(folder, table)
+    count = 0
+    for path in paths:
+        with open_segment(path, table, advice) as file:
+            count += file.metadata.num_rows
+    return count
+
+
+def regroup(runs: Iterable[Columns], row_count: int) -> Iterator[Columns]:
+    """Cut and join runs of rows, so that all but the last have `row_count` rows."""
+    parts: list[Columns] = []
+    room = row_count
+    for run in runs:
+        size = len(next(iter(run.values())))
+        start = 0
+        while size - start >= room:
+            parts.append({name: values[start : start + room] for name, values in run.items()})
+            yield _joined(parts)
+            start, room, parts = start + room, row_count, []
+        if start < size:
+            parts.append({name: values[start:] for name, values in run.items()})
+            room -= size - start
+    if parts:
+        yield _joined(parts)
+
+
+def order_names(table: Table) -> tuple[str, ...]:
+    """The columns that a reader orders a table by; equal rows stay in the order of the files."""
+    return tuple(name for name in ("time_ns", "sequence") if name in table.column_names)
+
+
+def is_in_order(keys: Iterable[npt.NDArray[np.int64]]) -> bool:
+    """Whether no row is before the one that it follows."""
+    is_tied: npt.NDArray[np.bool_] | None = None
+    for key in keys:
+        before, after = key[:-1], key[1:]
+        is_wrong = after < before
+        if is_tied is not None:
+            is_wrong &= is_tied
+        if is_wrong.any():
+            return False
+        is_tied = (after == before) if is_tied is None else is_tied & (after == before)
+        if not is_tied.any():
+            break
+    return True
+
+
+def _row_groups(source: _Source) -> Iterator[_RowGroup]:
+    first_row = 0
+    for path in source.paths:
+        groups = []
+        with open_segment(path, source.table, source.advice) as file:
+            for index in range(file.metadata.num_row_groups):
+                row_count = file.metadata.row_group(index).num_rows
+                if row_count:
+                    first_key = (*_least(file, index, source.key_names), first_row)
+                    groups.append(_RowGroup(first_key, path, index, row_count))
+                first_row += row_count
+        yield from groups
+
+
+def _least(file: pq.ParquetFile, index: int, names: Sequence[str]) -> list[int]:
+    """Find the least value of each column, in one row group.
+
+    Together they are a key that no row of the group is before, though it may be no row's.
+    """
+    group = file.metadata.row_group(index)
+    columns = (group.column(place) for place in range(group.num_columns))
+    statistics = {column.path_in_schema: column.statistics for column in columns}
+    least = []
+    for name in names:
+        known = statistics[name]
+        if known is not None and known.has_min_max:
+            least.append(int(known.min))
+        else:  # Other tools need not write it.
+            content = file.read_row_group(index, columns=[name])
+            values = column_numbers(content[name].drop_null(), "int64")
+            least.append(int(values.min()) if values.size else 0)
+    return least
+
+
+def _read_groups(source: _Source, groups: Iterable[_RowGroup]) -> Iterator[Columns]:
+    """Read one row group after the other, each file kept open while its row groups follow."""
+    names = list(dict.fromkeys((*source.key_names, *source.column_names)))
+    dtypes = {column.name: column.dtype for column in source.table.columns}
+    for path, groups_of_file in itertools.groupby(groups, key=lambda group: group.path):
+        with open_segment(path, source.table, source.advice) as file:
+            for group in groups_of_file:
+                content = file.read_row_group(group.index, columns=names)
+                content.validate()
+                if content.num_rows != group.row_count:
+                    raise ValueError("a row group is not as long as it says")
+                refuse_gaps(path, content)
+                run = {name: column_numbers(content[name], dtypes[name]) for name in names}
+                first_row = group.first_key[-1]
+                run[_ROW] = np.arange(first_row, first_row + group.row_count)
+                yield run
+
+
+def _joined(runs: list[Columns]) -> Columns:
+    if len(runs) == 1:
+        return runs[0]
+    return {name: np.concatenate([run[name] for run in runs]) for name in runs[0]}
+
+
+def _ordered(run: Columns, names: Sequence[str]) -> Columns:
+    if is_in_order([run[name] for name in names]):
+        return run
+    order = np.lexsort([run[name] for name in reversed(names)])
+    return {name: values[order] for name, values in run.items()}
+
+
+def _count_before(run: Columns, names: Sequence[str], stop: Key) -> int:
+    """Count the rows of an ordered run whose keys are before `stop`."""
+    start, end = 0, len(run[_ROW])
+    for name, value in zip(names, stop, strict=True):
+        tied = run[name][start:end]
+        start, end = (
+            start + int(np.searchsorted(tied, value, side="left")),
+            start + int(np.searchsorted(tied, value, side="right")),
+        )
+    return start
+
+
+def _key(run: Columns, names: Sequence[str], place: int) -> Key:
+    return tuple(int(run[name][place]) for name in names)
+
+
+def _refuse_wrong_statistics(folder: Path, last_key: Key, key: Key) -> None:
+    if key < last_key:
+        message = (
+            f"{folder}: a row belongs before others that its file's statistics put first; the "
+            "trace is damaged, copy it again"
+        )
+        raise InputError(message)
