@@ -93,6 +93,7 @@ def _tables() -> dict[str, str]:
         "programs": _programs(),
         "unproved": "\n".join(f"* {statement}" for statement in UNPROVED),
         "model-error": _model_error(),
+        "trace-sizes": _trace_sizes(),
     }
 
 
@@ -131,6 +132,19 @@ def _model_error() -> str:
         "largest error at a quiet sample, of RAM",
         "quiet samples",
     )
+    return _table(header, rows)
+
+
+def _trace_sizes() -> str:
+    """Say what every bundled trace takes on disk, all its files included."""
+    rows = []
+    for path in sorted((ROOT / "traces").glob("*.trace")):
+        events = read_trace(path).event_count
+        size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+        in_events = sum(file.stat().st_size for file in (path / "events").iterdir())
+        shares = (f"{in_events / events:.2f}", f"{size / events:.2f}")
+        rows.append((f"`{path.stem}`", f"{events:,}", f"{size:,}", *shares))
+    header = ("trace", "events", "bytes", "of `events`, an event", "of all files, an event")
     return _table(header, rows)
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from workbench.schema import Table
     from workbench.trace.manifest import Manifest
-    from workbench.trace.segments import Columns
+    from workbench.trace.reader import Columns
 
 ROWS_AT_ONCE: Final = 1 << 20
 """Rows of a batch: 62 MB if all columns of `events` are asked for."""

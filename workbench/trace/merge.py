@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from workbench.errors import InputError
-from workbench.trace.segments import column_numbers, open_segment, refuse_gaps, table_files
+from workbench.trace.segments import (
+    column_numbers,
+    column_view,
+    open_segment,
+    refuse_gaps,
+    table_files,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +28,7 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
     from workbench.schema import Table
-    from workbench.trace.segments import Columns
+    from workbench.trace.reader import Columns
 
     Key = tuple[int, ...]
     """A row's place in the order: the values of the key columns, then its number in the files."""
@@ -36,7 +42,7 @@ class _RowGroup(NamedTuple):
 
     first_key: Key
     path: Path
-    index: int
+    number: int
     row_count: int
 
 
@@ -79,8 +85,9 @@ def merge_rows(
 
     Notes
     -----
-    Memory: the rows that wait, and one row group of every column that is read.  That is little where
+    Memory: the rows that wait, and one row group of every column that is read.  Little waits where
     the files follow each other in time, and as many row groups as overlap where they do not.
+    Runs may be views of what was read, and may not be writable.
     """
     source = _Source(*table_files(folder, table), table, tuple(column_names), tuple(key_names))
     groups = sorted(_row_groups(source))
@@ -100,9 +107,9 @@ def merge_rows(
         held = {} if ready == size else {name: held[name][ready:] for name in held}
         if held_rows_max is not None and size - ready > held_rows_max:
             message = (
-                f"{folder}: more than {held_rows_max:,} rows are out of the order of time, too many "
-                "to put in order piece by piece; read the table whole (Trace.columns), or write "
-                "the trace anew in order"
+                f"{folder}: more than {held_rows_max:,} rows are out of the order of time, too "
+                "many to put in order piece by piece; read the table whole (Trace.columns), or "
+                "write the trace anew in order"
             )
             raise InputError(message)
 
@@ -124,7 +131,10 @@ def count_rows(folder: Path, table: Table) -> int:
 
 
 def regroup(runs: Iterable[Columns], row_count: int) -> Iterator[Columns]:
-    """Cut and join runs of rows, so that all but the last have `row_count` rows."""
+    """Cut and join runs of rows, so that all but the last have `row_count` rows.
+
+    What is given is copied: nobody else has it, and it can be written to.
+    """
     parts: list[Columns] = []
     room = row_count
     for run in runs:
@@ -132,13 +142,13 @@ def regroup(runs: Iterable[Columns], row_count: int) -> Iterator[Columns]:
         start = 0
         while size - start >= room:
             parts.append({name: values[start : start + room] for name, values in run.items()})
-            yield _joined(parts)
+            yield _copied(parts)
             start, room, parts = start + room, row_count, []
         if start < size:
             parts.append({name: values[start:] for name, values in run.items()})
             room -= size - start
     if parts:
-        yield _joined(parts)
+        yield _copied(parts)
 
 
 def order_names(table: Table) -> tuple[str, ...]:
@@ -167,21 +177,21 @@ def _row_groups(source: _Source) -> Iterator[_RowGroup]:
     for path in source.paths:
         groups = []
         with open_segment(path, source.table, source.advice) as file:
-            for index in range(file.metadata.num_row_groups):
-                row_count = file.metadata.row_group(index).num_rows
+            for number in range(file.metadata.num_row_groups):
+                row_count = file.metadata.row_group(number).num_rows
                 if row_count:
-                    first_key = (*_least(file, index, source.key_names), first_row)
-                    groups.append(_RowGroup(first_key, path, index, row_count))
+                    first_key = (*_least(file, number, source.key_names), first_row)
+                    groups.append(_RowGroup(first_key, path, number, row_count))
                 first_row += row_count
         yield from groups
 
 
-def _least(file: pq.ParquetFile, index: int, names: Sequence[str]) -> list[int]:
+def _least(file: pq.ParquetFile, number: int, names: Sequence[str]) -> list[int]:
     """Find the least value of each column, in one row group.
 
     Together they are a key that no row of the group is before, though it may be no row's.
     """
-    group = file.metadata.row_group(index)
+    group = file.metadata.row_group(number)
     columns = (group.column(place) for place in range(group.num_columns))
     statistics = {column.path_in_schema: column.statistics for column in columns}
     least = []
@@ -190,7 +200,7 @@ def _least(file: pq.ParquetFile, index: int, names: Sequence[str]) -> list[int]:
         if known is not None and known.has_min_max:
             least.append(int(known.min))
         else:  # Other tools need not write it.
-            content = file.read_row_group(index, columns=[name])
+            content = file.read_row_group(number, columns=[name])
             values = column_numbers(content[name].drop_null(), "int64")
             least.append(int(values.min()) if values.size else 0)
     return least
@@ -203,20 +213,22 @@ def _read_groups(source: _Source, groups: Iterable[_RowGroup]) -> Iterator[Colum
     for path, groups_of_file in itertools.groupby(groups, key=lambda group: group.path):
         with open_segment(path, source.table, source.advice) as file:
             for group in groups_of_file:
-                content = file.read_row_group(group.index, columns=names)
+                content = file.read_row_group(group.number, columns=names)
                 content.validate()
                 if content.num_rows != group.row_count:
                     raise ValueError("a row group is not as long as it says")
                 refuse_gaps(path, content)
-                run = {name: column_numbers(content[name], dtypes[name]) for name in names}
+                run = {name: column_view(content[name], dtypes[name]) for name in names}
                 first_row = group.first_key[-1]
                 run[_ROW] = np.arange(first_row, first_row + group.row_count)
                 yield run
 
 
 def _joined(runs: list[Columns]) -> Columns:
-    if len(runs) == 1:
-        return runs[0]
+    return runs[0] if len(runs) == 1 else _copied(runs)
+
+
+def _copied(runs: list[Columns]) -> Columns:
     return {name: np.concatenate([run[name] for run in runs]) for name in runs[0]}
 
 

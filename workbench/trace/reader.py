@@ -27,9 +27,10 @@ from workbench.units import format_ns
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import numpy.typing as npt
     import pandas as pd
 
-    from workbench.trace.segments import Columns
+    Columns = dict[str, npt.NDArray[np.int64]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +90,8 @@ class Trace:
 
         Returns
         -------
-        Arrays of one length by column name; no batch at all where the table has no rows.
+        Arrays of one length by column name; no batch at all where the table has no rows.  Where
+        there are several rows that cannot be, it is another's turn to be named than in `columns`.
 
         Raises
         ------
@@ -102,8 +104,9 @@ class Trace:
 
         Notes
         -----
-        Memory: a row group of the columns asked for and of those that are checked or give the order,
-        in each file that overlaps in time, and one batch.
+        Memory: one batch, and a row group of what was asked for, is checked or gives the order, in
+        each file that overlaps in time.  Batches that fit the processor's cache (2**16 rows) are
+        given a third quicker than those of a million rows.
         """
         table = asked_table(table_name, column_names, row_count)
         if table_name in self._tables:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from workbench.schema import Table
     from workbench.trace.manifest import Manifest
-    from workbench.trace.segments import Columns
+    from workbench.trace.reader import Columns
 
 _STOP_NS: Final = 2**62
 _STOP_OFFSET_BYTES: Final = 2**62
@@ -68,9 +68,7 @@ class Rows:
             There is one; the message has its number in the whole table.
         """
         block_counts = np.array([len(vm.ram_blocks) for vm in manifest.virtual_machines])
-        machine = self.columns["vm"]
-        is_wrong = (machine < 0) | (machine >= len(block_counts))
-        self._refuse(is_wrong, "vm", f"0 to {len(block_counts) - 1}")
+        self._check_range("vm", 0, len(block_counts))
         for name in _TIMES:
             if name in self.columns:
                 self._check_range(name, 0, _STOP_NS)
@@ -86,18 +84,23 @@ class Rows:
     def _check_block(self, block_counts: npt.NDArray[np.int64], first: int) -> None:
         """Check the block, and the offset in it; without a block it is any guest address."""
         block, offset = self.columns["ram_block"], self.columns["offset_bytes"]
-        is_wrong = (block < first) | (block >= block_counts[self.columns["vm"]])
-        self._refuse(is_wrong, "ram_block", "a RAM block")
-        is_wrong = (offset < 0) | ((offset >= _STOP_OFFSET_BYTES) & (block != NO_BLOCK))
-        self._refuse(is_wrong, "offset_bytes", f"0 to {_STOP_OFFSET_BYTES - 1}")
+        if not _are_within(block, first, int(block_counts.min())):
+            is_wrong = (block < first) | (block >= block_counts[self.columns["vm"]])
+            self._refuse(is_wrong, "ram_block", "a RAM block")
+        if not _are_within(offset, 0, _STOP_OFFSET_BYTES):
+            is_wrong = (offset < 0) | ((offset >= _STOP_OFFSET_BYTES) & (block != NO_BLOCK))
+            self._refuse(is_wrong, "offset_bytes", f"0 to {_STOP_OFFSET_BYTES - 1}")
 
     def _check_codes(self, name: str, codes: type[enum.IntEnum], expected: str) -> None:
-        is_known = np.isin(self.columns[name], [int(code) for code in codes])
-        self._refuse(~is_known, name, expected)
+        values, known = self.columns[name], sorted(codes)
+        has_gaps = known[-1] - known[0] >= len(known)
+        if has_gaps or not _are_within(values, known[0], known[-1] + 1):
+            self._refuse(~np.isin(values, known), name, expected)
 
     def _check_range(self, name: str, first: int, stop: int) -> None:
         values = self.columns[name]
-        self._refuse((values < first) | (values >= stop), name, f"{first} to {stop - 1}")
+        if not _are_within(values, first, stop):
+            self._refuse((values < first) | (values >= stop), name, f"{first} to {stop - 1}")
 
     def _refuse(self, is_wrong: npt.NDArray[np.bool_], name: str, expected: str) -> None:
         if is_wrong.any():
@@ -107,3 +110,8 @@ class Rows:
                 f"expected {expected}; the trace is damaged, or newer than this workbench"
             )
             raise InputError(message)
+
+
+def _are_within(values: npt.NDArray[np.int64], first: int, stop: int) -> bool:
+    """Whether all values are from `first` up to `stop`: quicker than to mark those that are not."""
+    return not values.size or bool(values.min() >= first and values.max() < stop)

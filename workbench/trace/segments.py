@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from workbench.schema import Table
 
-    Columns = dict[str, npt.NDArray[np.int64]]
-
 _NAME = re.compile(r"([0-9]{6,})-([0-9]{6,})\.parquet")
 
 
@@ -56,6 +54,13 @@ def column_numbers(column: pa.ChunkedArray, dtype: str) -> npt.NDArray[Any]:
     """
     parts = [np.from_dlpack(chunk) for chunk in column.chunks]
     return np.concatenate([np.zeros(0, dtype), *parts]).astype(dtype, copy=False)
+
+
+def column_view(column: pa.ChunkedArray, dtype: str) -> npt.NDArray[Any]:
+    """Give such a column without a copy if it is in one piece; nobody may write to it then."""
+    if column.num_chunks == 1:
+        return np.from_dlpack(column.chunk(0)).astype(dtype, copy=False)
+    return column_numbers(column, dtype)
 
 
 def segment_name(first: int, last: int) -> str:
