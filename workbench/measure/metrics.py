@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
 from workbench.measure import series
 from workbench.measure.dictionary import METRICS
-from workbench.measure.residency import machine_indexes, resident_series, swapped_series
-from workbench.measure.swap import DEAD, UNKNOWN_DEAD, swap_metrics
-from workbench.replay import SKIPPED, Outcome, pages_sent
-from workbench.schema import NO_ELEMENT, Kind
-from workbench.units import NANOSECONDS, PAGE_BYTES
+from workbench.measure.residency import machine_indexes, resident_series
+from workbench.measure.swap import DEAD, UNKNOWN_DEAD
+from workbench.measure.totals import Totals
+from workbench.replay import pages_sent, swap_costs
+from workbench.schema import Kind
+from workbench.units import NANOSECONDS
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from workbench.replay import Replay
 
 _SMALLEST_FALL = 0.1
@@ -31,8 +28,7 @@ def metrics(run: Replay) -> dict[str, dict[str, object]]:
 
     A metric that has no value in this run is None, with a `reason`.
     """
-    values = _memory(run) | _reporting(run) | _faults(run) | swap_metrics(run)
-    values |= _migration(run) | _rest(run)
+    values = _totals(run) | _migration(run) | _rest(run)
     result: dict[str, dict[str, object]] = {}
     for metric in METRICS:
         value = values[metric.name]
@@ -48,48 +44,15 @@ _WHY_NOT: Final = {
 }
 
 
-def _memory(run: Replay) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for name, over_time in (("resident", resident_series(run)), ("swapped", swapped_series(run))):
-        values[f"{name}_bytes_mean"] = series.mean(over_time)
-        values[f"{name}_bytes_peak"] = int(over_time.value.max())
-        values[f"{name}_bytes_final"] = int(over_time.value[-1])
-        values[f"{name}_byte_seconds"] = series.integral(over_time) / NANOSECONDS
-    return values
-
-
-def _reporting(run: Replay) -> dict[str, Any]:
-    ledger = run.ledger
-    events = run.columns
-    is_report = ledger.kind == Kind.REPORT
-    is_discarded = is_report & (ledger.outcome == Outcome.DISCARDED)
-    is_inflate = (ledger.kind == Kind.DISCARD) & (events["element"] == NO_ELEMENT)
-    elements = np.stack((events["vm"][is_report], events["element"][is_report]))
-    lengths = events["length_bytes"]
-    values: dict[str, Any] = {
-        "reclaimed_bytes": -_bytes(ledger.resident_delta_pages, is_discarded),
-        "host_freed_bytes": _bytes(ledger.freed_pages, is_discarded),
-        "inflated_bytes": -_bytes(ledger.resident_delta_pages, is_inflate),
-        "swap_freed_bytes": -_bytes(ledger.swapped_delta_pages, is_discarded | is_inflate),
-        "reports": np.unique(elements, axis=1).shape[1],
-        "ranges": int(is_report.sum()),
-        "reported_bytes": int(lengths[is_report].sum()),
-        "discards": int(is_discarded.sum()),
-        "discarded_bytes": int(lengths[is_discarded].sum()),
-    }
-    failed = is_report & (ledger.outcome == Outcome.DISCARD_FAILED)
-    values["discards_failed"] = int(failed.sum())
-    for reason, outcome in SKIPPED.items():
-        values[f"skipped_{reason}"] = int((is_report & (ledger.outcome == outcome)).sum())
-    return values
-
-
-def _faults(run: Replay) -> dict[str, Any]:
-    ledger = run.ledger
-    return {
-        "zero_fill_faults": int((ledger.outcome == Outcome.FIRST_TOUCH).sum()),
-        "refaults": int((ledger.outcome == Outcome.REFAULT).sum()),
-    }
+def _totals(run: Replay) -> dict[str, Any]:
+    totals = Totals(
+        run.trace.manifest,
+        swap_costs(run.trace, run.settings),
+        initial_resident_pages=run.initial_resident_pages,
+        initial_swapped_pages=run.initial_swapped_pages,
+    )
+    totals.add(run.columns, run.ledger)
+    return totals.values()
 
 
 def _migration(run: Replay) -> dict[str, Any]:
@@ -106,11 +69,9 @@ def _migration(run: Replay) -> dict[str, Any]:
 
 
 def _rest(run: Replay) -> dict[str, Any]:
-    events = run.columns
     error = run.model_error.get("resident_bytes") or {}
     return {
         "drain_seconds": drain_seconds(run),
-        "hinted_bytes": int(events["length_bytes"][events["kind"] == Kind.HINT_RANGE].sum()),
         "model_error_mean": error.get("mean"),
         "model_error_final": error.get("final"),
         "events_lost": run.trace.manifest.lost_events,
@@ -136,7 +97,3 @@ def _machine_drain_ns(run: Replay, vm: int) -> int | None:
     low_enough = resident.value <= fall.height - _DRAINED * fall.depth
     done = resident.time_ns[low_enough & (resident.time_ns >= fall.start_ns)]
     return int(done[0]) - start_ns
-
-
-def _bytes(pages: npt.NDArray[np.int64], rows: npt.NDArray[np.bool_]) -> int:
-    return int(pages[rows].sum()) * PAGE_BYTES

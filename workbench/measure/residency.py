@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from workbench.replay import Replay
+    from workbench.trace import Manifest
 
 
 def machine_indexes(run: Replay) -> range:
@@ -31,13 +32,31 @@ def swapped_series(run: Replay, vm: int | None = None) -> Series:
     return _series(run, run.ledger.swapped_delta_pages, run.initial_swapped_pages, vm)
 
 
-def span_ns(run: Replay) -> tuple[int, int]:
-    """Give the start and the end of the capture.  A killed capture ends at its last event."""
-    manifest = run.trace.manifest
-    stop_ns = manifest.start_time_ns + manifest.duration_ns
-    if run.ledger.time_ns.size:
-        stop_ns = max(stop_ns, int(run.ledger.time_ns[-1]))
-    return manifest.start_time_ns, stop_ns
+def span_ns(manifest: Manifest, last_ns: int | None) -> tuple[int, int]:
+    """Give the start and the end of the capture.  A killed capture ends at its last event.
+
+    Parameters
+    ----------
+    last_ns
+        Of the last event; None if there is none.
+    """
+    start_ns = manifest.start_time_ns
+    stop_ns = start_ns + manifest.duration_ns
+    return start_ns, stop_ns if last_ns is None else max(stop_ns, last_ns)
+
+
+def changes(
+    time_ns: npt.NDArray[np.int64],
+    delta_pages: npt.NDArray[np.int64],
+    *,
+    start_ns: int,
+    initial_pages: int,
+) -> Series:
+    """Pages over time: how many there are at the start, and after each change."""
+    # What is drained from the probes' buffers first may be a little older than the clock's reading.
+    later_ns = np.maximum(time_ns, start_ns)
+    pages = np.cumsum(np.concatenate(([initial_pages], delta_pages)))
+    return Series(np.concatenate(([start_ns], later_ns)), pages)
 
 
 def _series(
@@ -47,10 +66,14 @@ def _series(
     vm: int | None,
 ) -> Series:
     machines = machine_indexes(run) if vm is None else [vm]
-    moved = (delta_pages != 0) & np.isin(run.ledger.vm, list(machines))
-    pages = int(sum(int(initial_pages[machine]) for machine in machines))
-    value = pages + np.concatenate(([0], np.cumsum(delta_pages[moved])))
-    start_ns, stop_ns = span_ns(run)
-    # What is drained from the probes' buffers first may be a little older than the clock's reading.
-    time_ns = np.concatenate(([start_ns], np.maximum(run.ledger.time_ns[moved], start_ns)))
-    return series.ending_at(Series(time_ns, value * PAGE_BYTES), stop_ns)
+    ledger = run.ledger
+    moved = (delta_pages != 0) & np.isin(ledger.vm, list(machines))
+    last_ns = int(ledger.time_ns[-1]) if ledger.time_ns.size else None
+    start_ns, stop_ns = span_ns(run.trace.manifest, last_ns)
+    pages = changes(
+        ledger.time_ns[moved],
+        delta_pages[moved],
+        start_ns=start_ns,
+        initial_pages=sum(int(initial_pages[machine]) for machine in machines),
+    )
+    return series.ending_at(Series(pages.time_ns, pages.value * PAGE_BYTES), stop_ns)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+from workbench.measure.sums import weighted_total
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,16 +31,18 @@ class Series(NamedTuple):
 
 def mean(series: Series) -> float:
     """Average over time; of a series without duration, its last value."""
-    duration_ns = int(series.time_ns[-1] - series.time_ns[0])
-    if duration_ns == 0:
-        return float(series.value[-1])
-    return integral(series) / duration_ns
+    duration_ns = int(series.time_ns[-1]) - int(series.time_ns[0])
+    return average(integral(series), duration_ns, int(series.value[-1]))
 
 
-def integral(series: Series) -> float:
-    """Integrate over time, in (unit of the value) nanoseconds."""
-    # fsum rounds once, so the result is the same on every machine; a dot product's is not.
-    return math.fsum((np.diff(series.time_ns) * series.value[:-1].astype(np.float64)).tolist())
+def average(integral_ns: int, duration_ns: int, last_value: int) -> float:
+    """Give the mean that an integral comes to; without a duration, the last value."""
+    return integral_ns / duration_ns if duration_ns else float(last_value)
+
+
+def integral(series: Series) -> int:
+    """Integrate over time, in (unit of the value) nanoseconds: exactly, so that parts add up."""
+    return weighted_total(series.value[:-1], np.diff(series.time_ns))
 
 
 def value_at(series: Series, time_ns: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
