@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from workbench.replay.ledger import Ledger
     from workbench.trace import Trace
+    from workbench.trace.reader import Columns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,63 +78,175 @@ class TraceFacts:
         return any(machine.swaps for machine in self.machines)
 
 
+class FactsSoFar:
+    """The facts of a trace whose events come in batches.
+
+    However they are cut, the facts are the same.  Of a batch nothing is kept.
+
+    Parameters
+    ----------
+    trace
+        Only its manifest, its `state` and the names of its files are read.
+    """
+
+    def __init__(self, trace: Trace) -> None:
+        self._manifest = trace.manifest
+        self._missing_segments = trace.missing_segments
+        self._swaps = bool((trace.columns("state")["page_state"] == PageState.SWAPPED).any())
+        self._shows_limit = False
+        self._collapses = False
+        machines = self._manifest.virtual_machines
+        self._features = [_FeaturesKept(machine.features or 0) for machine in machines]
+        by_outcome = (len(machines), max(Outcome) + 1)
+        self._reports = np.zeros(by_outcome, np.int64)
+        self._discards = np.zeros(by_outcome, np.int64)
+        self._inhibitions = np.zeros(len(machines), np.int64)
+        self._hinted = np.zeros(len(machines), np.int64)
+
+    def add(self, columns: Columns, ledger: Ledger) -> None:
+        """Take the next rows.
+
+        Parameters
+        ----------
+        columns
+            Of the events, in their order: `vm`, `kind` and `status`.
+        ledger
+            Of the same rows, of the replay as captured.
+        """
+        vm, kind, status = columns["vm"], columns["kind"], columns["status"]
+        self._reports += _outcomes(vm, ledger, kind == Kind.REPORT, self._reports.shape)
+        self._discards += _outcomes(vm, ledger, kind == Kind.DISCARD, self._discards.shape)
+        inhibits = np.flatnonzero(kind == Kind.INHIBIT)
+        self._inhibitions += self._count(vm[inhibits[status[inhibits] != 0]])
+        self._hinted += self._count(vm[kind == Kind.HINT_RANGE])
+        for row in np.flatnonzero((kind == Kind.FEATURES) | (kind == Kind.RESET)):
+            self._features[vm[row]].follow(kind[row], int(status[row]))
+        self._swaps = self._swaps or _swaps(kind, status)
+        self._shows_limit = self._shows_limit or bool((ledger.outcome == Outcome.SWAPPED_OUT).any())
+        self._collapses = self._collapses or bool((kind == Kind.COLLAPSE).any())
+
+    def facts(self) -> TraceFacts:
+        """Give the facts of what was added, as if no event followed."""
+        return TraceFacts(
+            machines=tuple(self._machine_facts(vm) for vm in range(len(self._features))),
+            notes=tuple(self._notes()),
+        )
+
+    def _count(self, vm: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+        return np.bincount(vm, minlength=len(self._features))
+
+    def _machine_facts(self, vm: int) -> MachineFacts:
+        machine = self._manifest.virtual_machines[vm]
+        features = self._features[vm].kept
+        reports, discards = self._reports[vm], self._discards[vm]
+        keeps_reporting = bool(features >> Feature.REPORTING & 1)
+        keeps_page_poison = bool(features >> Feature.PAGE_POISON & 1)
+        return MachineFacts(
+            name=machine.name,
+            offers_reporting=_offered(machine.device.free_page_reporting, kept=keeps_reporting),
+            offers_page_poison=_offered(machine.device.page_poison, kept=keeps_page_poison),
+            offers_hint=machine.device.free_page_hint,
+            negotiated_reporting=keeps_reporting,
+            negotiated_page_poison=keeps_page_poison,
+            init_on_free=_clears(
+                machine.guest.init_on_free,
+                keeps_reporting=keeps_reporting,
+                keeps_page_poison=keeps_page_poison,
+            ),
+            began_at_boot=not self._manifest.mid_life,
+            reporting_order=machine.guest.reporting_order,
+            reporting_delay_ns=machine.guest.reporting_delay_ns,
+            reporting_capacity=machine.guest.reporting_capacity,
+            ranges=int(reports.sum()),
+            discarded=int(reports[_ASKED].sum()),
+            poisoned=int(reports[Outcome.SKIPPED_POISONED]),
+            inflated=int(discards[_ASKED].sum()),
+            inhibitions=int(self._inhibitions[vm]),
+            hinted=int(self._hinted[vm]),
+            ram_blocks=len(machine.ram_blocks),
+            page_bytes=max((block.page_bytes for block in machine.ram_blocks), default=PAGE_BYTES),
+            shares_memory=any(block.shared for block in machine.ram_blocks),
+            swaps=self._swaps,
+            shows_limit=self._shows_limit,
+        )
+
+    def _notes(self) -> list[str]:
+        manifest = self._manifest
+        notes = []
+        if self._collapses:
+            notes.append(
+                "khugepaged collapsed pages, Linux does not say which: not exact to the page"
+            )
+        if manifest.lost_events:
+            notes.append(f"{manifest.lost_events} events were lost: not exact to the page")
+        missing = self._missing_segments
+        if missing:
+            words = "1 segment is" if missing == 1 else f"{missing} segments are"
+            notes.append(f"{words} missing: not exact to the page")
+        if not manifest.complete:
+            notes.append("the capture was cut short: the trace ends before its run did")
+        others = [name for name in manifest.host.swap if not is_zram(name)]
+        if others and self._swaps:
+            notes.append(
+                f"swap was not only zram ({', '.join(others)}): clean pages are evicted there "
+                "without an event, so swapped bytes can be low"
+            )
+        return notes
+
+
 def trace_facts(trace: Trace, ledger: Ledger) -> TraceFacts:
-    """Collect the facts.
+    """Collect the facts of a trace in memory.
 
     Parameters
     ----------
     ledger
         Of the replay as captured.
     """
-    machines = range(len(trace.manifest.virtual_machines))
-    return TraceFacts(
-        machines=tuple(_machine_facts(trace, ledger, vm) for vm in machines),
-        notes=tuple(_notes(trace)),
-    )
+    facts = FactsSoFar(trace)
+    facts.add(trace.columns("events"), ledger)
+    return facts.facts()
 
 
-def _machine_facts(trace: Trace, ledger: Ledger, vm: int) -> MachineFacts:
-    machine = trace.manifest.virtual_machines[vm]
-    events = trace.columns("events")
-    is_own = events["vm"] == vm
-    kind = np.where(is_own, events["kind"], 0)
-    is_report = kind == Kind.REPORT
-    features = _features_kept(machine.features or 0, kind, events["status"])
+_ASKED: Final = [Outcome.DISCARDED, Outcome.DISCARD_FAILED]
+"""What comes of a range that QEMU asks the host to take."""
 
-    keeps_reporting = bool(features >> Feature.REPORTING & 1)
-    keeps_page_poison = bool(features >> Feature.PAGE_POISON & 1)
 
-    def count(rows: npt.NDArray[np.bool_], *outcomes: Outcome) -> int:
-        return int(np.isin(ledger.outcome[rows], outcomes).sum())
+def _outcomes(
+    vm: npt.NDArray[np.integer],
+    ledger: Ledger,
+    rows: npt.NDArray[np.bool_],
+    shape: tuple[int, int],
+) -> npt.NDArray[np.int64]:
+    """Count for each machine what came of these rows.  Shape (vm, outcome)."""
+    chosen = np.flatnonzero(rows)
+    machines, outcomes = shape
+    code = vm[chosen] * np.int64(outcomes) + ledger.outcome[chosen]
+    return np.bincount(code, minlength=machines * outcomes).reshape(shape)
 
-    return MachineFacts(
-        name=machine.name,
-        offers_reporting=_offered(machine.device.free_page_reporting, kept=keeps_reporting),
-        offers_page_poison=_offered(machine.device.page_poison, kept=keeps_page_poison),
-        offers_hint=machine.device.free_page_hint,
-        negotiated_reporting=keeps_reporting,
-        negotiated_page_poison=keeps_page_poison,
-        init_on_free=_clears(
-            machine.guest.init_on_free,
-            keeps_reporting=keeps_reporting,
-            keeps_page_poison=keeps_page_poison,
-        ),
-        began_at_boot=not trace.manifest.mid_life,
-        reporting_order=machine.guest.reporting_order,
-        reporting_delay_ns=machine.guest.reporting_delay_ns,
-        reporting_capacity=machine.guest.reporting_capacity,
-        ranges=int(is_report.sum()),
-        discarded=count(is_report, Outcome.DISCARDED, Outcome.DISCARD_FAILED),
-        poisoned=count(is_report, Outcome.SKIPPED_POISONED),
-        inflated=count(kind == Kind.DISCARD, Outcome.DISCARDED, Outcome.DISCARD_FAILED),
-        inhibitions=int(((kind == Kind.INHIBIT) & (events["status"] != 0)).sum()),
-        hinted=int((kind == Kind.HINT_RANGE).sum()),
-        ram_blocks=len(machine.ram_blocks),
-        page_bytes=max((block.page_bytes for block in machine.ram_blocks), default=PAGE_BYTES),
-        shares_memory=any(block.shared for block in machine.ram_blocks),
-        swaps=_swaps(trace),
-        shows_limit=bool((ledger.outcome == Outcome.SWAPPED_OUT).any()),
-    )
+
+class _FeaturesKept:
+    """Features that any negotiation ended with.
+
+    Linux writes what it knows first and drops what it then decides against (Linux 6.1
+    drivers/virtio/virtio.c, virtio_dev_probe): only the last write before a reset counts.
+    """
+
+    def __init__(self, initial: int) -> None:
+        self._ended_with = 0
+        self._current = initial
+
+    def follow(self, kind: int, status: int) -> None:
+        """Take the next FEATURES or RESET."""
+        if kind == Kind.RESET:
+            self._ended_with |= self._current
+            self._current = 0
+        else:
+            self._current = status
+
+    @property
+    def kept(self) -> int:
+        """The bits, as if the negotiation ended here."""
+        return self._ended_with | self._current
 
 
 def _offered(known: bool | None, *, kept: bool) -> bool | None:  # noqa: FBT001 - a fact, not a flag.
@@ -154,52 +267,11 @@ def _clears(
     return False if known is None and keeps_reporting and not keeps_page_poison else known
 
 
-def _features_kept(
-    initial: int, kind: npt.NDArray[np.integer], status: npt.NDArray[np.int64]
-) -> int:
-    """Features that any negotiation ended with.
-
-    Linux writes what it knows first and drops what it then decides against (Linux 6.1
-    drivers/virtio/virtio.c, virtio_dev_probe): only the last write before a reset counts.
-    """
-    kept, current = 0, initial
-    for row in np.flatnonzero((kind == Kind.FEATURES) | (kind == Kind.RESET)):
-        if kind[row] == Kind.RESET:
-            kept |= current
-            current = 0
-        else:
-            current = int(status[row])
-    return kept | current
-
-
-def _swaps(trace: Trace) -> bool:
-    events, state = trace.columns("events"), trace.columns("state")
-    kind = events["kind"]
-    came_back = (kind == Kind.FAULT) & (events["status"] & FaultFlag.SWAP_IN != 0)
-    began_swapped = state["page_state"] == PageState.SWAPPED
-    return bool((kind == Kind.SWAP_OUT).any() or came_back.any() or began_swapped.any())
-
-
-def _notes(trace: Trace) -> list[str]:
-    manifest = trace.manifest
-    notes = []
-    if (trace.columns("events")["kind"] == Kind.COLLAPSE).any():
-        notes.append("khugepaged collapsed pages, Linux does not say which: not exact to the page")
-    if manifest.lost_events:
-        notes.append(f"{manifest.lost_events} events were lost: not exact to the page")
-    missing = trace.missing_segments
-    if missing:
-        words = "1 segment is" if missing == 1 else f"{missing} segments are"
-        notes.append(f"{words} missing: not exact to the page")
-    if not manifest.complete:
-        notes.append("the capture was cut short: the trace ends before its run did")
-    others = [name for name in manifest.host.swap if not is_zram(name)]
-    if others and _swaps(trace):
-        notes.append(
-            f"swap was not only zram ({', '.join(others)}): clean pages are evicted there without "
-            "an event, so swapped bytes can be low"
-        )
-    return notes
+def _swaps(kind: npt.NDArray[np.integer], status: npt.NDArray[np.int64]) -> bool:
+    if (kind == Kind.SWAP_OUT).any():
+        return True
+    is_fault = kind == Kind.FAULT
+    return bool(is_fault.any() and (is_fault & (status & FaultFlag.SWAP_IN != 0)).any())
 
 
 def swaps_to_zram(trace: Trace) -> bool:
