@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from workbench import plot as plot
     from workbench.measure import compare as compare
+    from workbench.measure import totals as totals
     from workbench.replay import Cost as Cost
     from workbench.replay import Device as Device
     from workbench.replay import Guest as Guest
@@ -48,6 +49,7 @@ __all__ = [
     "read_trace",
     "replay",
     "replay_all",
+    "totals",
 ]
 
 _HOMES: Final = {
@@ -61,6 +63,7 @@ _HOMES: Final = {
     "read_trace": "workbench.trace",
     "replay": "workbench.replay",
     "replay_all": "workbench.replay",
+    "totals": "workbench.measure",
 }
 
 

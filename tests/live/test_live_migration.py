@@ -16,7 +16,7 @@ from workbench.lab import LabSettings, load_scenario, run_lab
 from workbench.replay import PagesSent, Replay, pages_sent, replay
 from workbench.replay.decisions import happened
 from workbench.replay.hints import migrations
-from workbench.replay.machine import pages_after
+from workbench.replay.machine import Machine
 from workbench.schema import Kind, PageState
 from workbench.trace import read_trace
 from workbench.units import PAGE_BYTES
@@ -70,7 +70,9 @@ def backed_at_the_start(run: Replay) -> npt.NDArray[np.bool_]:
     """Which pages the replay says were backed when the migration began."""
     (migration,) = migrations(run.columns)
     before = np.arange(migration.start)
-    _, page_state = pages_after(run.trace, happened(run.columns), 0, before, run.settings)
+    machine = Machine(run.trace, 0, run.settings)
+    machine.apply(happened(run.columns), before)
+    page_state = machine.page_states
     return ~np.isin(page_state, (PageState.UNBACKED, PageState.ZERO_PAGE))
 
 

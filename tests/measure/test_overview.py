@@ -17,7 +17,14 @@ from tests.synthetic import (
 )
 from workbench.measure import describe, overview, refused_document, result_document
 from workbench.measure.questions import QUESTIONS
-from workbench.replay import Device, Settings, UnanswerableError, replay, trace_run
+from workbench.replay import (
+    Device,
+    Settings,
+    UnanswerableError,
+    lineage,
+    replay,
+    trace_run,
+)
 from workbench.schema import CONFIG_POISON_OFFSET_BYTES, Kind
 
 
@@ -96,13 +103,13 @@ def test_a_description_counts_events_and_losses_and_judges_every_question(tmp_pa
 
 
 def test_all_questions_are_judged_by_one_replay(tmp_path, monkeypatch):
-    run_machine, replayed = trace_run.run_machine, []
+    machine, replayed = trace_run.Machine, []
 
     def counted(trace, *arguments):
         replayed.append(trace.name)
-        return run_machine(trace, *arguments)
+        return machine(trace, *arguments)
 
-    monkeypatch.setattr(trace_run, "run_machine", counted)
+    monkeypatch.setattr(trace_run, "Machine", counted)
     describe(write_two_blocks(tmp_path))
 
     assert replayed == ["two-blocks"]
@@ -113,7 +120,7 @@ def test_a_refusal_carries_what_does_not_depend_on_the_question(tmp_path):
     settings = Settings(device=Device(free_page_reporting=False))
     with pytest.raises(UnanswerableError) as caught:
         replay(trace, settings=settings)
-    refused = refused_document(trace, caught.value, settings)
+    refused = refused_document(trace, caught.value, settings, lineage(trace, settings))
     captured = replay(trace)
 
     assert refused["model_error"] == captured.model_error

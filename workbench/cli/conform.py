@@ -15,7 +15,14 @@ import typer
 
 from workbench.cli.app import command_app
 from workbench.cli.durations import parse_seconds
-from workbench.cli.output import JsonOption, note, print_json, print_table, print_text
+from workbench.cli.output import (
+    LINE_EVERY_S,
+    JsonOption,
+    note,
+    print_json,
+    print_table,
+    print_text,
+)
 from workbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,7 +40,6 @@ _ABOUT_WORKERS: Final = "Processes; one a processor without."
 _DIFFERS: Final = 5
 """Exit code: something is not as it was, as for a regression."""
 _STEPS_SHOWN: Final = 40
-_LINE_EVERY_S: Final = 60.0
 
 
 @app.command()
@@ -150,13 +156,13 @@ def _bar(total: int | None) -> Iterator[Callable[[Outcome], None]]:
 
 def _now_and_then() -> Callable[[Outcome], None]:
     """Make what says how far a run is, once in a while: a log has no use for a bar."""
-    due_s = _LINE_EVERY_S
+    due_s = LINE_EVERY_S
 
     def progress(outcome: Outcome) -> None:
         nonlocal due_s
         if outcome.elapsed_s >= due_s:
             note(_summary(outcome))
-            due_s = outcome.elapsed_s + _LINE_EVERY_S
+            due_s = outcome.elapsed_s + LINE_EVERY_S
 
     return progress
 

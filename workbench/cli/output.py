@@ -8,6 +8,7 @@ piped.  Progress and notes go to stderr; a bar or spinner is drawn only on a ter
     print_table(("what", "value"), rows)       an aligned table; cells are text
     note("3 events were lost")                 a line on stderr
     with working("replaying churn"): ...       a spinner on stderr, on a terminal only
+    with counting("events", 10) as count: ...  a bar there, or a line a minute; count(1) for each
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ import json
 import os
 import shutil
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else.")
@@ -36,6 +38,9 @@ AllowLostOption = Annotated[
     bool, typer.Option("--allow-lost", help="Exit with 0 although events were lost.")
 ]
 """The type of the `allow_lost` parameter of every command that can meet losses."""
+
+LINE_EVERY_S: Final = 60.0
+"""How often a log is told how far something is."""
 
 _PIPE_COLUMNS: Final = 400
 """Width of tables that do not go to a terminal: wide enough that no cell is wrapped or cut."""
@@ -116,6 +121,39 @@ def working(text: str) -> Iterator[None]:
 
     with Console(stderr=True).status(text):
         yield
+
+
+@contextlib.contextmanager
+def counting(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show how many of so many are done: a bar on a terminal, a line a minute elsewhere.
+
+    What is given is to be called with how many are done more.
+    """
+    if not sys.stderr.isatty():
+        yield _now_and_then(what, total)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Remaining())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda more: bar.advance(task, more)
+
+
+def _now_and_then(what: str, total: int) -> Callable[[int], None]:
+    """Make what says how far it is, once in a while: a log has no use for a bar."""
+    done, due_s = 0, time.monotonic() + LINE_EVERY_S
+
+    def count(more: int) -> None:
+        nonlocal done, due_s
+        done += more
+        if time.monotonic() >= due_s:
+            note(f"{what}: {done:,} of {total:,}")
+            due_s = time.monotonic() + LINE_EVERY_S
+
+    return count
 
 
 def _plain(value: object) -> object:

@@ -11,6 +11,7 @@ from workbench.cli.app import command_app
 from workbench.cli.output import (
     AllowLostOption,
     JsonOption,
+    counting,
     note,
     print_json,
     print_table,
@@ -19,9 +20,11 @@ from workbench.cli.output import (
 )
 from workbench.cli.question import ConfigOption, SetOption, TraceArgument, check_losses
 from workbench.cli.result_folder import check_output, fresh_result
+from workbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from workbench.replay import Replay
+    from workbench.replay import Replay, Settings
+    from workbench.trace import Trace
 
 app = command_app()
 
@@ -36,6 +39,12 @@ def replay(
         Path | None,
         typer.Option("-o", "--output", metavar="DIR", help="Write result, ledger and chart there."),
     ] = None,
+    totals: Annotated[
+        bool,
+        typer.Option(
+            "--totals", help="Replay batch by batch, for traces of any size: only what adds up."
+        ),
+    ] = False,
     allow_lost: AllowLostOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -44,39 +53,54 @@ def replay(
     Example: workbench replay traces/churn-on.trace --set guest.poison_val=0xaaaaaaaa
     """
     from workbench.measure import refused_document, result_document
-    from workbench.replay import UnanswerableError, read_settings
+    from workbench.replay import UnanswerableError, lineage, lineage_of_files, read_settings
     from workbench.replay import replay as run_replay
     from workbench.trace import read_trace
 
     trace = read_trace(path)
     settings = read_settings(assignments or [], config)
     if output is not None:
+        if totals:
+            raise UsageError("totals have no ledger to write; leave out --output or --totals")
         check_output(output)
     try:
-        with working(f"replaying {trace.name}"):
-            run = run_replay(trace, settings=settings)
+        if totals:
+            document = _totals(trace, settings)
+        else:
+            with working(f"replaying {trace.name}"):
+                run = run_replay(trace, settings=settings)
+            document = result_document(run)
     except UnanswerableError as refusal:
         if as_json:
-            print_json(refused_document(trace, refusal, settings))
+            made_of = (lineage_of_files if totals else lineage)(trace, settings)
+            print_json(refused_document(trace, refusal, settings, made_of))
         raise
-    document = result_document(run)
     if output is not None:
         _write(run, document, output)
     if as_json:
         print_json(document)
     else:
-        _print(run, document)
+        _print(f"{trace.name}, {settings.label}", document)
         if output is not None:
             print_text(f"\nresult, ledger and chart: {output}")
     check_losses(trace, allow_lost=allow_lost)
 
 
-def _print(run: Replay, document: dict[str, Any]) -> None:
+def _totals(trace: Trace, settings: Settings) -> dict[str, Any]:
+    """Replay batch by batch, and show how far that is."""
+    from workbench.measure import totals
+
+    passes = 1 if settings.runs_as_captured else 2
+    with counting("events", passes * trace.event_count) as progress:
+        return totals(trace, settings=settings, progress=progress).to_dict()
+
+
+def _print(title: str, document: dict[str, Any]) -> None:
     """Print the metrics; counters that stayed 0 are left out."""
     from workbench.measure import BY_NAME, Aggregate, metric_text
 
-    print_text(f"{run.trace.name}, {run.settings.label}")
-    for remark in run.identifiable.notes:
+    print_text(title)
+    for remark in document["identifiable"]["notes"]:
         note(remark)
     rows = [
         (name, metric_text(entry))

@@ -33,6 +33,7 @@ from workbench.measure.pairs import (
     reclaimed_over_time,
     savings,
 )
+from workbench.measure.replay_totals import ReplayTotals, totals
 from workbench.measure.result import refused_document, result_document, write_ledger
 from workbench.measure.series import Series, add, thin
 
@@ -45,6 +46,7 @@ __all__ = [
     "Answer",
     "MemorySource",
     "Metric",
+    "ReplayTotals",
     "Savings",
     "Series",
     "add",
@@ -78,5 +80,6 @@ __all__ = [
     "series_error",
     "series_frame",
     "thin",
+    "totals",
     "write_ledger",
 ]

@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from workbench.measure import series
 from workbench.measure.dictionary import METRICS
+from workbench.measure.metric_totals import Totals
 from workbench.measure.residency import machine_indexes, resident_series
 from workbench.measure.swap import DEAD, UNKNOWN_DEAD
-from workbench.measure.totals import Totals
 from workbench.replay import pages_sent, swap_costs
 from workbench.schema import Kind
 from workbench.units import NANOSECONDS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from workbench.replay import Replay
 
 _SMALLEST_FALL = 0.1
@@ -29,19 +31,32 @@ def metrics(run: Replay) -> dict[str, dict[str, object]]:
     A metric that has no value in this run is None, with a `reason`.
     """
     values = _totals(run) | _migration(run) | _rest(run)
+    return with_units(values, {"drain_seconds": _NO_DRAIN}, run.model_error["reason"])
+
+
+def with_units(
+    values: Mapping[str, Any], reasons: Mapping[str, str], unknown: str | None
+) -> dict[str, dict[str, object]]:
+    """Give every metric of the dictionary as ``{value, unit}``.
+
+    Parameters
+    ----------
+    reasons
+        Why a metric has no value, by name; of those about dead pages it is known.
+    unknown
+        Why, of any other.
+    """
+    reasons = {**dict.fromkeys(DEAD, UNKNOWN_DEAD), **reasons}
     result: dict[str, dict[str, object]] = {}
     for metric in METRICS:
         value = values[metric.name]
         result[metric.name] = {"value": value, "unit": metric.unit}
         if value is None:
-            result[metric.name]["reason"] = _WHY_NOT.get(metric.name, run.model_error["reason"])
+            result[metric.name]["reason"] = reasons.get(metric.name, unknown)
     return result
 
 
-_WHY_NOT: Final = {
-    "drain_seconds": "resident memory never fell by a tenth of its peak and stayed down",
-    **dict.fromkeys(DEAD, UNKNOWN_DEAD),
-}
+_NO_DRAIN: Final = "resident memory never fell by a tenth of its peak and stayed down"
 
 
 def _totals(run: Replay) -> dict[str, Any]:

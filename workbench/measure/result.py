@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from workbench.measure.metrics import metrics
-from workbench.replay import Outcome, lineage
+from workbench.replay import Outcome
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,19 +22,24 @@ def result_document(run: Replay) -> dict[str, Any]:
 
 
 def refused_document(
-    trace: Trace, refusal: UnanswerableError, settings: Settings
+    trace: Trace, refusal: UnanswerableError, settings: Settings, made_of: dict[str, Any]
 ) -> dict[str, Any]:
     """Give the same document for a question the trace cannot answer: reasons, and no metrics.
 
-    What does not depend on the question is there: lineage, and the error of the model as captured.
+    What does not depend on the question is there: the error of the model as captured.
+
+    Parameters
+    ----------
+    made_of
+        Lineage, of the trace or of its files.
     """
     return {
-        "lineage": lineage(trace, settings),
+        "lineage": made_of,
         "settings": settings.model_dump(),
         "identifiable": refusal.identifiable.to_dict(),
         "metrics": {},
         "model_error": refusal.model_error,
-        "events": {"total": len(trace.columns("events")["kind"]), "applied": 0, "skipped": {}},
+        "events": {"total": trace.event_count, "applied": 0, "skipped": {}},
     }
 
 

@@ -6,7 +6,15 @@ a guest's free memory, and gives a `SeriesPrediction`.
 
 from workbench.model import Outcome, Surprise
 from workbench.replay.costs import SwapCosts, swap_costs
-from workbench.replay.door import SKIPPED, Replay, captured_facts, identify, lineage, replay
+from workbench.replay.door import (
+    Replay,
+    captured_facts,
+    identify,
+    lineage,
+    lineage_of_files,
+    replay,
+)
+from workbench.replay.event_counts import SKIPPED
 from workbench.replay.every_size import Curve, curve
 from workbench.replay.grid import replay_all
 from workbench.replay.guest_series import (
@@ -17,13 +25,16 @@ from workbench.replay.guest_series import (
     reporting_of,
 )
 from workbench.replay.identify import Identifiable, UnanswerableError, judge
+from workbench.replay.in_batches import ROWS_AT_ONCE, Replayed, ReplayInBatches
 from workbench.replay.ledger import Ledger, pages_moved
 from workbench.replay.migration import PagesSent, pages_sent
 from workbench.replay.plain_requests import SwapCounts, lru_counts, lru_hits
+from workbench.replay.question import choose
 from workbench.replay.settings import Cost, Device, Guest, Host, Settings, read_settings
 
 __all__ = [
     "LINUX_REPORTING",
+    "ROWS_AT_ONCE",
     "SKIPPED",
     "Cost",
     "Curve",
@@ -35,6 +46,8 @@ __all__ = [
     "Outcome",
     "PagesSent",
     "Replay",
+    "ReplayInBatches",
+    "Replayed",
     "Sampling",
     "SeriesPrediction",
     "Settings",
@@ -43,10 +56,12 @@ __all__ = [
     "SwapCounts",
     "UnanswerableError",
     "captured_facts",
+    "choose",
     "curve",
     "identify",
     "judge",
     "lineage",
+    "lineage_of_files",
     "lru_counts",
     "lru_hits",
     "pages_moved",

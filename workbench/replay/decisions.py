@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 from workbench.schema import NO_ELEMENT, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     import numpy.typing as npt
 
     from workbench.trace.reader import Columns
+
+DISCARD_ROWS_MAX: Final = 1 << 14
+"""QEMU discards what an element reports before it looks at the next: a report without a discard
+among so many events after it has none."""
 
 _KEY = ("vm", "element", "ram_block", "offset_bytes", "length_bytes")
 
@@ -41,14 +45,62 @@ def happened(columns: Columns) -> Happened:
 
 
 def captured_decisions(columns: Mapping[str, npt.NDArray[np.int64]]) -> Decisions:
-    """Join each reported range with its discard.
+    """Join each reported range with its discard."""
+    reports, discards = _joined(columns)
+    discarded = np.zeros(columns["kind"].size, np.bool_)
+    status = np.zeros(columns["kind"].size, np.int64)
+    discarded[reports] = True
+    status[reports] = columns["status"][discards]
+    return Decisions(discarded, status, int(_is_decision(columns).sum()) - discards.size)
+
+
+def whole_batches(batches: Iterable[Columns]) -> Iterator[Columns]:
+    """Cut events anew, so that no report is parted from its discard, nor events of one time."""
+    held: list[Columns] = []
+    for batch in batches:
+        columns = _concatenated([*held, batch])
+        cut = _last_cut(columns)
+        if cut:
+            yield {name: values[:cut] for name, values in columns.items()}
+        held = [{name: values[cut:] for name, values in columns.items()}]
+    yield from held
+
+
+def _concatenated(parts: list[Columns]) -> Columns:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _last_cut(columns: Columns) -> int:
+    """Give the last row before which events can be cut, whatever comes after them; 0 is none."""
+    size = columns["kind"].size
+    reports, discards = _joined(columns)
+    # How far an event reaches: to its discard, which may be still to come.
+    reach = np.zeros(size, np.int64)
+    latest = np.flatnonzero(columns["kind"][-DISCARD_ROWS_MAX:] == Kind.REPORT)
+    reach[latest + max(size - DISCARD_ROWS_MAX, 0)] = size
+    reach[np.minimum(reports, discards)] = np.maximum(reports, discards)
+    is_cut = np.maximum.accumulate(reach)[:-1] < np.arange(1, size)
+    is_cut &= columns["time_ns"][1:] != columns["time_ns"][:-1]
+    cuts = np.flatnonzero(is_cut)
+    return int(cuts[-1]) + 1 if cuts.size else 0
+
+
+def _is_decision(columns: Mapping[str, npt.NDArray[np.int64]]) -> npt.NDArray[np.bool_]:
+    is_decision: npt.NDArray[np.bool_] = columns["kind"] == Kind.DISCARD
+    is_decision &= columns["element"] != NO_ELEMENT
+    return is_decision
+
+
+def _joined(
+    columns: Mapping[str, npt.NDArray[np.int64]],
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Give the rows of reports that have a discard, and of their discards.
 
     An element may name a range more than once; QEMU then discards it as often, so the first
     belongs to the first.
     """
-    kind = columns["kind"]
-    reports = np.flatnonzero(kind == Kind.REPORT)
-    discards = np.flatnonzero((kind == Kind.DISCARD) & (columns["element"] != NO_ELEMENT))
+    reports = np.flatnonzero(columns["kind"] == Kind.REPORT)
+    discards = np.flatnonzero(_is_decision(columns))
     rows = np.concatenate((reports, discards))
     keys = np.stack([columns[name][rows].astype(np.int64) for name in _KEY])
     _, group = np.unique(keys, axis=1, return_inverse=True)
@@ -58,12 +110,7 @@ def captured_decisions(columns: Mapping[str, npt.NDArray[np.int64]]) -> Decision
     _, of_report, of_discard = np.intersect1d(
         report_key, discard_key, assume_unique=True, return_indices=True
     )
-
-    discarded = np.zeros(kind.size, np.bool_)
-    status = np.zeros(kind.size, np.int64)
-    discarded[reports[of_report]] = True
-    status[reports[of_report]] = columns["status"][discards[of_discard]]
-    return Decisions(discarded, status, discards.size - of_discard.size)
+    return reports[of_report], discards[of_discard]
 
 
 def _numbered(group: npt.NDArray[np.intp], most: int) -> npt.NDArray[np.int64]:

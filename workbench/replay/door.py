@@ -5,37 +5,28 @@ from __future__ import annotations
 import html
 import platform
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import workbench
-from workbench.model import Outcome, Surprise, model_digest
+from workbench.model import model_digest
+from workbench.replay.event_counts import DecisionCounts, EventCounts, late_notes
 from workbench.replay.identify import Identifiable, judge
 from workbench.replay.limits import seen_limits
 from workbench.replay.memory import host_error, is_otherwise, serve_run
 from workbench.replay.question import as_captured, ask, choose, touched
 from workbench.replay.settings import Cost, Device, Guest, Host, Settings
-from workbench.schema import SCHEMA_VERSION, Kind
+from workbench.schema import SCHEMA_VERSION
 from workbench.units import PAGE_BYTES, format_bytes
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from workbench.replay.decisions import Decisions
     from workbench.replay.facts import TraceFacts
     from workbench.replay.ledger import Ledger
     from workbench.trace import Trace
     from workbench.trace.reader import Columns
-
-SKIPPED: Final = {
-    "inhibited": Outcome.SKIPPED_INHIBITED,
-    "poisoned": Outcome.SKIPPED_POISONED,
-    "bad_address": Outcome.SKIPPED_BAD_ADDRESS,
-    "unaligned": Outcome.SKIPPED_UNALIGNED,
-    "overrun": Outcome.SKIPPED_OVERRUN,
-}
-"""By reason, in the order in which QEMU checks: the first that holds names the outcome."""
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -164,11 +155,14 @@ def replay(
         as_told = touched(trace, known.facts, Settings(), known.happened)
         error = error | {"host": host_error(trace, *as_told)}
         identifiable = identifiable.noting(notes)
-    events = _event_counts(run.ledger, known.run.ledger, known.happened.decisions)
+    events, differences = EventCounts(), DecisionCounts()
+    events.add(run.ledger)
+    differences.add(known.run.ledger, known.happened.decisions)
+    captured = differences.to_dict()
     return Replay(
         trace=trace,
         settings=settings,
-        identifiable=identifiable.noting(_late_notes(events)),
+        identifiable=identifiable.noting(late_notes(events.surprises, captured["surprises"])),
         lineage=lineage(trace, settings),
         columns=replayed.columns,
         ledger=run.ledger,
@@ -176,7 +170,7 @@ def replay(
         initial_swapped_pages=run.initial_swapped_pages,
         final_held_pages=run.final_held_pages,
         model_error=error,
-        events=events,
+        events={**events.to_dict(), "as_captured": captured},
     )
 
 
@@ -212,6 +206,15 @@ def lineage(trace: Trace, settings: Settings) -> dict[str, Any]:
     }
 
 
+def lineage_of_files(trace: Trace, settings: Settings) -> dict[str, Any]:
+    """Say the same of a trace that may be larger than memory, by its files."""
+    return {
+        "trace_files": trace.files_digest,
+        "settings": settings.model_dump(),
+        **made_with(),
+    }
+
+
 def made_with() -> dict[str, Any]:
     """Name the model and the versions that a result was made with."""
     return {
@@ -222,50 +225,4 @@ def made_with() -> dict[str, Any]:
             "numpy": np.__version__,
             "python": platform.python_version(),
         },
-    }
-
-
-def _event_counts(ledger: Ledger, captured: Ledger, decisions: Decisions) -> dict[str, Any]:
-    is_report = ledger.kind == Kind.REPORT
-    reported = ledger.outcome[is_report]
-    skipped = {reason: int((reported == outcome).sum()) for reason, outcome in SKIPPED.items()}
-    asked = np.isin(captured.outcome, (Outcome.DISCARDED, Outcome.DISCARD_FAILED))
-    was_report = captured.kind == Kind.REPORT
-    differing = int((was_report & (asked != decisions.discarded)).sum())
-    return {
-        "total": int(ledger.kind.size),
-        "applied": int(ledger.kind.size - sum(skipped.values())),
-        "ranges": int(is_report.sum()),
-        "discarded": int((reported == Outcome.DISCARDED).sum()),
-        "discards_failed": int((reported == Outcome.DISCARD_FAILED).sum()),
-        "skipped": skipped,
-        "as_captured": {
-            "differing_decisions": differing + decisions.discards_without_report,
-            "surprises": _surprise_counts(captured),
-        },
-        "surprises": _surprise_counts(ledger),
-    }
-
-
-def _late_notes(events: dict[str, Any]) -> list[str]:
-    """Say what only the replay itself could show: huge pages that no longer fit.
-
-    The guest touched what it needed of them without further faults; one page stands for each.
-    """
-    name = Surprise.HUGE_PAGE_UNEXPECTED.name.lower()
-    count = events["surprises"][name] - events["as_captured"]["surprises"][name]
-    if count <= 0:
-        return []
-    note = (
-        f"{count} huge pages of the capture find pages in their place that now stay: what the "
-        "guest touched around them is not in the trace, resident memory is a lower bound there"
-    )
-    return [note]
-
-
-def _surprise_counts(ledger: Ledger) -> dict[str, int]:
-    return {
-        surprise.name.lower(): int((ledger.surprise == surprise).sum())
-        for surprise in Surprise
-        if surprise != Surprise.NO_SURPRISE
     }

@@ -25,7 +25,7 @@ from workbench.model.curve import (
 from workbench.model.reclaim import Moves
 from workbench.replay.door import lineage
 from workbench.replay.limits import limits_under, reclaim_constants
-from workbench.replay.memory import recency_note, serve_requests
+from workbench.replay.memory import ModelledHost, recency_note
 from workbench.replay.page_space import host_at_start
 from workbench.replay.plain_requests import SwapCounts, counted
 from workbench.replay.question import ask, choose, touched
@@ -129,7 +129,7 @@ def curve(
     ample = settings.model_copy(update={"host": _ample(settings.host)})
     asked = ask(trace, ample)
     replayed, run = touched(trace, asked.known.facts, ample, asked.replayed)
-    served = serve_requests(trace, replayed.columns, run.ledger, ample, None)
+    served = ModelledHost(trace, ample, None).serve(replayed.columns, run.ledger)
     rules = Rules(
         reclaim_constants(trace, settings.host, limits_under(ample.host, None)).keeps_copies
     )

@@ -87,7 +87,7 @@ def judge(facts: TraceFacts, settings: Settings) -> Identifiable:
         where = f"{machine.name}: " if len(facts.machines) > 1 else ""
         found = [rule(machine, settings) for rule in _RULES]
         reasons += [where + reason for reason in found if reason]
-    if any(_is_placed(machine, settings) for machine in facts.machines):
+    if any(is_placed(machine, settings) for machine in facts.machines):
         notes.append(PLACED)
     if any(clears_anew(machine, settings) for machine in facts.machines):
         notes.append(CLEARED)
@@ -105,7 +105,8 @@ def judge(facts: TraceFacts, settings: Settings) -> Identifiable:
     )
 
 
-def _is_placed(machine: MachineFacts, settings: Settings) -> bool:
+def is_placed(machine: MachineFacts, settings: Settings) -> bool:
+    """Tell whether the guest would notice the settings, and use other addresses."""
     before, after = (reporting_under(machine, each) for each in (Settings(), settings))
     return before != after or clears_anew(machine, settings)
 

@@ -5,7 +5,7 @@ This is the door: what the kernels must not meet is turned into a sentence here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -49,76 +49,66 @@ if TYPE_CHECKING:
 _HUGE_PAGE_PAGES = HUGE_PAGE_BYTES // PAGE_BYTES
 
 
-class MachineRun(NamedTuple):
-    """One machine's replay: its ledger, and the totals before and after."""
+class Machine:
+    """One machine and its host, as far as its events were replayed.
 
-    ledger: Ledger
-    initial_resident_pages: int
-    initial_swapped_pages: int
-    final_held_pages: int
-    """Host pages in use at the end, those of partly discarded huge pages included."""
-
-
-def run_machine(
-    trace: Trace, happened: Happened, vm: int, rows: npt.NDArray[np.intp], settings: Settings
-) -> MachineRun:
-    """Replay one machine.
-
-    Parameters
+    Attributes
     ----------
-    happened
-        The events: the trace's, or those that the model of the guest placed.
-    rows
-        The rows of the events that are this machine's.
-
-    Raises
-    ------
-    InputError
-        A row cannot be: memory that the machine does not have.
+    blocks
+        How the RAM blocks lie in the page space, as in `Constants.blocks`.
     """
-    machine = trace.manifest.virtual_machines[vm]
-    constants = machine_constants(
-        machine, settings, frees_empty_page_tables=trace.manifest.host.frees_empty_page_tables
-    )
-    host = initial_host(trace, vm, constants)
-    initial = host.totals.copy()
-    device = new_device(machine.features or 0, machine.poison_val or 0)
-    ledger = new_ledger(rows.size)
-    events = _machine_events(happened, rows)
-    stopped_at = run_events(events, constants, device, host, ledger)
-    if stopped_at != OK:
-        raise InputError(_describe_row(trace, happened.columns, int(rows[stopped_at])))
-    return MachineRun(
-        ledger=ledger,
-        initial_resident_pages=int(initial[RESIDENT_PAGES]),
-        initial_swapped_pages=int(initial[SWAPPED_PAGES]),
-        final_held_pages=int(host.totals[HELD_PAGES]),
-    )
 
+    def __init__(self, trace: Trace, vm: int, settings: Settings) -> None:
+        machine = trace.manifest.virtual_machines[vm]
+        self._trace = trace
+        self._constants = machine_constants(
+            machine, settings, frees_empty_page_tables=trace.manifest.host.frees_empty_page_tables
+        )
+        self._host = initial_host(trace, vm, self._constants)
+        self._device = new_device(machine.features or 0, machine.poison_val or 0)
+        self.blocks = self._constants.blocks
 
-def pages_after(
-    trace: Trace, happened: Happened, vm: int, rows: npt.NDArray[np.intp], settings: Settings
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int8]]:
-    """Say where each page of one machine is when these events are over.
+    def apply(self, happened: Happened, rows: npt.NDArray[np.intp]) -> Ledger:
+        """Replay its next events, and say what they did.
 
-    Parameters
-    ----------
-    rows
-        The rows of this machine's first events, all of them acceptable.
+        Parameters
+        ----------
+        happened
+            Events: the trace's, or those that the model of the guest placed.
+        rows
+            The rows of those that are this machine's.
 
-    Returns
-    -------
-    How the RAM blocks lie in the page space, as in `Constants.blocks`; and the PageState of each
-    page of it.
-    """
-    machine = trace.manifest.virtual_machines[vm]
-    constants = machine_constants(
-        machine, settings, frees_empty_page_tables=trace.manifest.host.frees_empty_page_tables
-    )
-    host = initial_host(trace, vm, constants)
-    device = new_device(machine.features or 0, machine.poison_val or 0)
-    run_events(_machine_events(happened, rows), constants, device, host, new_ledger(rows.size))
-    return constants.blocks, page_states(host)
+        Raises
+        ------
+        InputError
+            A row cannot be: memory that the machine does not have.
+        """
+        ledger = new_ledger(rows.size)
+        events = _machine_events(happened, rows)
+        stopped_at = run_events(events, self._constants, self._device, self._host, ledger)
+        if stopped_at != OK:
+            raise InputError(_describe_row(self._trace, happened.columns, int(rows[stopped_at])))
+        return ledger
+
+    @property
+    def resident_pages(self) -> int:
+        """Pages in memory now."""
+        return int(self._host.totals[RESIDENT_PAGES])
+
+    @property
+    def swapped_pages(self) -> int:
+        """Pages in swap now."""
+        return int(self._host.totals[SWAPPED_PAGES])
+
+    @property
+    def held_pages(self) -> int:
+        """Host pages in use now, those of partly discarded huge pages included."""
+        return int(self._host.totals[HELD_PAGES])
+
+    @property
+    def page_states(self) -> npt.NDArray[np.int8]:
+        """The PageState of each page of the page space now."""
+        return page_states(self._host)
 
 
 def machine_constants(

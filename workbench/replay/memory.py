@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from workbench.model import FIRST_PAGE, Outcome, page_states
+from workbench.model import FIRST_PAGE, HostState, Outcome, page_states
 from workbench.model.reclaim import (
+    ROW,
     UNMET_PAGES,
     Memory,
     Moves,
-    ReclaimConstants,
+    ReclaimState,
     Requests,
     begin_lists,
     new_moves,
@@ -49,29 +50,6 @@ _DECIDED: Final = (Kind.FAULT, Kind.SWAP_OUT, Kind.READ_AHEAD)
 """Kinds whose events the model of the host writes anew."""
 
 
-def serve_trace(
-    trace: Trace, columns: Columns, ledger: Ledger, settings: Settings, seen: Limits | None
-) -> tuple[Columns, int]:
-    """Let the model of the host decide what goes to swap and comes back.
-
-    Parameters
-    ----------
-    columns
-        The events, in order; captured faults count as touches, captured swap-outs not at all.
-    ledger
-        What became of them without that model, for what the device decided.
-    seen
-        Memory the guests' RAM had in the capture.
-
-    Returns
-    -------
-    The columns of the table of events, with faults and swap-outs as the host decides them; and the
-    bytes given beyond the memory there is, because nothing could be reclaimed.
-    """
-    served = serve_requests(trace, columns, ledger, settings, seen)
-    return _written(columns, served), served.unmet_pages * PAGE_BYTES
-
-
 class Served(NamedTuple):
     """What guests did to their pages, and what their host did about it."""
 
@@ -80,40 +58,88 @@ class Served(NamedTuple):
     """The event of each request."""
     requests: Requests
     moves: Moves
-    unmet_pages: int
-    """Given beyond the memory there is, because nothing could be reclaimed."""
 
 
-def serve_requests(
+class ModelledHost:
+    """The model of the host, as far as it has served the events of a trace.
+
+    Parameters
+    ----------
+    seen
+        Memory the guests' RAM had in the capture.
+    """
+
+    def __init__(self, trace: Trace, settings: Settings, seen: Limits | None) -> None:
+        self._space = page_space(trace, settings)
+        self._limits = limits_under(settings.host, seen)
+        host = host_at_start(trace)
+        self._memory = Memory(
+            constants=self._space.constants,
+            rules=reclaim_constants(trace, settings.host, self._limits),
+            host=host,
+            reclaim=new_reclaim(
+                page_states(host).size, host.huge_pages.shape[0], self._space.block_vm.size
+            ),
+            moves=new_moves(0),
+        )
+        begin_lists(self._memory)
+
+    def serve(self, columns: Columns, ledger: Ledger) -> Served:
+        """Let the host serve what the next events ask of it.
+
+        Parameters
+        ----------
+        columns
+            The events, in order; captured faults count as touches, captured swap-outs not at all.
+        ledger
+            What became of them without this model, for what the device decided.
+        """
+        rows, requests = _requests(columns, ledger, self._space, self._limits)
+        room = 2 * int(requests.page_count.sum()) + 1000
+        while True:
+            begun = _copy(self._memory)._replace(moves=new_moves(room))
+            count = run_requests(requests, begun)
+            if count <= room:
+                break
+            room = count
+        self._memory = begun
+        moves = written_moves(begun)
+        begun.reclaim.counts[ROW] = 0
+        return Served(self._space, rows, requests, moves)
+
+    @property
+    def unmet_bytes(self) -> int:
+        """Given beyond the memory there is, because nothing could be reclaimed."""
+        return int(self._memory.reclaim.counts[UNMET_PAGES]) * PAGE_BYTES
+
+
+def _copy(memory: Memory) -> Memory:
+    """Copy what serving changes: how many moves there will be is known only afterwards."""
+    return memory._replace(
+        host=HostState._make(column.copy() for column in memory.host),
+        reclaim=ReclaimState._make(column.copy() for column in memory.reclaim),
+    )
+
+
+def serve_trace(
     trace: Trace, columns: Columns, ledger: Ledger, settings: Settings, seen: Limits | None
-) -> Served:
-    """Let the model of the host serve what guests do; parameters as for `serve_trace`."""
-    space = page_space(trace, settings)
-    limits = limits_under(settings.host, seen)
-    rules = reclaim_constants(trace, settings.host, limits)
-    rows, requests = _requests(columns, ledger, space, limits)
-    room = 2 * int(requests.page_count.sum()) + 1000
-    while True:
-        memory = _memory(trace, space, rules, room)
-        begin_lists(memory)
-        count = run_requests(requests, memory)
-        if count <= room:
-            break
-        room = count
-    return Served(
-        space, rows, requests, written_moves(memory), int(memory.reclaim.counts[UNMET_PAGES])
-    )
+) -> tuple[Columns, int]:
+    """Let the model of the host decide what goes to swap and comes back.
 
+    Parameters
+    ----------
+    columns, ledger
+        As for `ModelledHost.serve`.
+    seen
+        Memory the guests' RAM had in the capture.
 
-def _memory(trace: Trace, space: PageSpace, rules: ReclaimConstants, room: int) -> Memory:
-    host = host_at_start(trace)
-    return Memory(
-        constants=space.constants,
-        rules=rules,
-        host=host,
-        reclaim=new_reclaim(page_states(host).size, host.huge_pages.shape[0], space.block_vm.size),
-        moves=new_moves(room),
-    )
+    Returns
+    -------
+    The columns of the table of events, with faults and swap-outs as the host decides them; and the
+    bytes given beyond the memory there is, because nothing could be reclaimed.
+    """
+    host = ModelledHost(trace, settings, seen)
+    return written(columns, host.serve(columns, ledger)), host.unmet_bytes
 
 
 def _requests(
@@ -152,7 +178,7 @@ def _requests(
     return rows, requests
 
 
-def _written(columns: Columns, served: Served) -> Columns:
+def written(columns: Columns, served: Served) -> Columns:
     """Put the moves in the place of the events that they stand for."""
     kept = np.flatnonzero(~np.isin(columns["kind"], _DECIDED))
     moves, space = served.moves, served.space
@@ -205,6 +231,14 @@ def serve_run(
     """
     columns, unmet_bytes = serve_trace(trace, replayed.columns, run.ledger, settings, seen)
     served = happened(columns)
+    notes = host_notes(trace, settings, seen, unmet_bytes)
+    return served, run_trace(trace, served, settings), notes
+
+
+def host_notes(
+    trace: Trace, settings: Settings, seen: Limits | None, unmet_bytes: int
+) -> list[str]:
+    """Say by what model the host decided, and what that leaves open."""
     reclaim = settings.host.reclaim or "two-list"
     most_bytes = int(limits_under(settings.host, seen).pages.max()) * PAGE_BYTES
     memory = format_bytes(most_bytes)
@@ -217,7 +251,7 @@ def serve_run(
             f"{format_bytes(unmet_bytes)} were given beyond that, because nothing could be "
             "reclaimed: Linux would kill a process"
         )
-    return served, run_trace(trace, served, settings), notes
+    return notes
 
 
 def recency_note(trace: Trace) -> str:

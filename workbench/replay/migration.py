@@ -15,7 +15,7 @@ from workbench.model import FIRST_PAGE, PAGE_COUNT, Outcome
 from workbench.model import precopy as model
 from workbench.replay.decisions import happened
 from workbench.replay.hints import hint_rows, migrations, writes_of_hints
-from workbench.replay.machine import pages_after
+from workbench.replay.machine import Machine
 from workbench.schema import FaultFlag, Kind, PageState
 from workbench.units import MIB, NANOSECONDS, PAGE_BYTES
 
@@ -88,9 +88,9 @@ def _follow(
     run: Replay, columns: Columns, outcome: npt.NDArray[np.int8], migration: Migration
 ) -> PagesSent:
     before = np.flatnonzero(columns["vm"][: migration.start] == migration.vm)
-    blocks, page_state = pages_after(
-        run.trace, happened(columns), migration.vm, before, run.settings
-    )
+    machine = Machine(run.trace, migration.vm, run.settings)
+    machine.apply(happened(columns), before)
+    blocks, page_state = machine.blocks, machine.page_states
     in_memory = np.zeros(page_state.size, np.bool_)
     for first, count in blocks[:, [FIRST_PAGE, PAGE_COUNT]]:
         in_memory[first : first + count] = True

@@ -123,6 +123,12 @@ def _of_each_machine(events: Columns, makers: Sequence[Callable[[Columns], Colum
     return columns
 
 
+def knows_what_is_free(machine: MachineFacts) -> bool:
+    """Tell whether a guest's events say what is free in it, where addresses are as captured."""
+    reports = reporting_under(machine, Settings()).order != NO_REPORTING
+    return reports and _shows_demand(machine)
+
+
 def _shows_demand(machine: MachineFacts) -> bool:
     """Tell whether what the guest takes and gives back can be read from its events."""
     return (
@@ -259,7 +265,7 @@ def _add_touches(
     trace: Trace, vm: int, change: _Change, machine: MachineFacts, own: Columns
 ) -> Columns:
     own = with_accesses(trace, own)
-    if change.before.order == NO_REPORTING or not _shows_demand(machine):
+    if not knows_what_is_free(machine):
         return own
     demand = _read_life(trace, vm, change, own).demand
     return _merged(vm, own, _frees(demand, np.ones(demand.page.size, np.bool_), change))

@@ -1,4 +1,4 @@
-"""All machines of a trace, replayed one after the other."""
+"""All machines of a trace, replayed one after the other, at once or batch by batch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from workbench.replay.ledger import Ledger, merge_ledgers
-from workbench.replay.machine import run_machine
+from workbench.replay.machine import Machine
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -26,6 +26,46 @@ class TraceRun(NamedTuple):
     final_held_pages: npt.NDArray[np.int64]
 
 
+class Machines:
+    """All machines of a trace, as far as their events were replayed.
+
+    Attributes
+    ----------
+    initial_resident_pages, initial_swapped_pages
+        Of each machine, before its first event.
+    """
+
+    def __init__(self, trace: Trace, settings: Settings) -> None:
+        vms = range(len(trace.manifest.virtual_machines))
+        self._machines = [Machine(trace, vm, settings) for vm in vms]
+        self.initial_resident_pages = np.array(
+            [machine.resident_pages for machine in self._machines], np.int64
+        )
+        self.initial_swapped_pages = np.array(
+            [machine.swapped_pages for machine in self._machines], np.int64
+        )
+
+    def apply(self, happened: Happened) -> Ledger:
+        """Replay the next events, and say what they did.
+
+        Raises
+        ------
+        InputError
+            A row cannot be: memory that a machine does not have.
+        """
+        vm = happened.columns["vm"]
+        rows = [np.flatnonzero(vm == own) for own in range(len(self._machines))]
+        ledgers = [
+            machine.apply(happened, own) for machine, own in zip(self._machines, rows, strict=True)
+        ]
+        return merge_ledgers(happened.columns, rows, ledgers)
+
+    @property
+    def held_pages(self) -> npt.NDArray[np.int64]:
+        """Host pages that each machine uses now."""
+        return np.array([machine.held_pages for machine in self._machines], np.int64)
+
+
 def run_trace(trace: Trace, replayed: Happened, settings: Settings) -> TraceRun:
     """Replay every machine of a trace.
 
@@ -34,12 +74,10 @@ def run_trace(trace: Trace, replayed: Happened, settings: Settings) -> TraceRun:
     InputError
         A row cannot be: memory that a machine does not have.
     """
-    vms = range(len(trace.manifest.virtual_machines))
-    rows = [np.flatnonzero(replayed.columns["vm"] == vm) for vm in vms]
-    runs = [run_machine(trace, replayed, vm, rows[vm], settings) for vm in vms]
+    machines = Machines(trace, settings)
     return TraceRun(
-        ledger=merge_ledgers(replayed.columns, rows, [run.ledger for run in runs]),
-        initial_resident_pages=np.array([run.initial_resident_pages for run in runs], np.int64),
-        initial_swapped_pages=np.array([run.initial_swapped_pages for run in runs], np.int64),
-        final_held_pages=np.array([run.final_held_pages for run in runs], np.int64),
+        ledger=machines.apply(replayed),
+        initial_resident_pages=machines.initial_resident_pages,
+        initial_swapped_pages=machines.initial_swapped_pages,
+        final_held_pages=machines.held_pages,
     )

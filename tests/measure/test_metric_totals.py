@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.synthetic import START_NS, manifest, started
 from workbench.measure import metrics
-from workbench.measure.totals import Totals
+from workbench.measure.metric_totals import Totals
 from workbench.replay import SKIPPED, Host, Ledger, Outcome, SwapCosts, replay, swap_costs
 from workbench.schema import EVENTS, NO_ELEMENT, FaultFlag, Kind, SwapOutFlag
 from workbench.trace import read_trace

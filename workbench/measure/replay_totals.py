@@ -1,0 +1,138 @@
+"""What a replay comes to, of a trace of any size: every metric that adds up, in bounded memory."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from workbench.measure.dictionary import METRICS
+from workbench.measure.metric_totals import Totals
+from workbench.measure.metrics import with_units
+from workbench.measure.names import metric_text
+from workbench.replay import ROWS_AT_ONCE, ReplayInBatches, choose, swap_costs
+from workbench.schema import Kind
+from workbench.units import format_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from workbench.replay import Cost, Device, Guest, Host, Settings
+    from workbench.trace import Trace
+
+_DRAIN: Final = "drain_seconds"
+_MIGRATION: Final = tuple(m.name for m in METRICS if m.name.startswith("migration_"))
+"""Metrics that do not add up; without a migration those about it are 0."""
+
+_ALL_AT_ONCE: Final = "all of the trace is needed at once: replay it without totals"
+
+
+@dataclass(frozen=True, repr=False, kw_only=True)
+class ReplayTotals:
+    """What a replay comes to.
+
+    Attributes
+    ----------
+    document
+        Lineage, settings, notes, the model's error, counts of events, and metrics.
+    """
+
+    trace: Trace
+    settings: Settings
+    document: dict[str, Any]
+
+    @property
+    def metrics(self) -> dict[str, dict[str, Any]]:
+        """Every metric of the dictionary, `{value, unit}`; None where it does not add up."""
+        metrics: dict[str, dict[str, Any]] = self.document["metrics"]
+        return metrics
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give all of it, as JSON takes it."""
+        return self.document
+
+    def __repr__(self) -> str:
+        """Say what was replayed and how it ended, in one line."""
+        final_bytes = self.metrics["resident_bytes_final"]["value"]
+        return (
+            f"<ReplayTotals of {self.trace.name}, {self.settings.label}: "
+            f"{self.document['events']['total']:,} events, {format_bytes(final_bytes)} resident at "
+            "the end>"
+        )
+
+    def _repr_html_(self) -> str:
+        """Show the metrics in a notebook."""
+        cells = "".join(
+            f"<tr><th>{html.escape(name)}</th><td>{html.escape(metric_text(entry))}</td></tr>"
+            for name, entry in self.metrics.items()
+        )
+        return f"<p><b>{html.escape(repr(self)[1:-1])}</b></p><table>{cells}</table>"
+
+
+def totals(
+    trace: Trace,
+    *,
+    device: Device | None = None,
+    guest: Guest | None = None,
+    host: Host | None = None,
+    cost: Cost | None = None,
+    settings: Settings | None = None,
+    row_count: int = ROWS_AT_ONCE,
+    progress: Callable[[int], None] | None = None,
+) -> ReplayTotals:
+    """Replay a trace of any size, and keep only what it comes to.
+
+    Parameters
+    ----------
+    device, guest, host, cost, settings
+        What to change, as for `replay`.
+    row_count
+        Events at a time.  The answer does not depend on it.
+    progress
+        Called with the number of events that were read since the last call; where anything is
+        changed, each is read twice.
+
+    Raises
+    ------
+    UnanswerableError
+        The trace does not hold what the answer needs, or all of it is needed at once; the message
+        says what.
+    InputError
+        The trace is damaged.
+    """
+    chosen = choose(settings, device=device, guest=guest, host=host, cost=cost)
+    run = ReplayInBatches(trace, chosen, row_count=row_count, progress=progress)
+    sums = Totals(
+        trace.manifest,
+        swap_costs(trace, chosen),
+        initial_resident_pages=run.initial_resident_pages,
+        initial_swapped_pages=run.initial_swapped_pages,
+    )
+    migrates = False
+    for batch in run.batches():
+        sums.add(batch.columns, batch.ledger)
+        migrates = migrates or bool((batch.columns["kind"] == Kind.MIGRATION_START).any())
+    document = run.to_dict()
+    error = document["model_error"]
+    values = sums.values() | _rest(trace, error, migrates=migrates)
+    reasons = dict.fromkeys((_DRAIN, *_MIGRATION), _ALL_AT_ONCE)
+    return ReplayTotals(
+        trace=trace,
+        settings=chosen,
+        document={**document, "metrics": with_units(values, reasons, error["reason"])},
+    )
+
+
+def _rest(trace: Trace, model_error: dict[str, Any], *, migrates: bool) -> dict[str, Any]:
+    """Give the metrics that are known without adding anything up."""
+    error = model_error["resident_bytes"] or {}
+    sent = {
+        metric.name: None if migrates else 0 for metric in METRICS if "migration" in metric.name
+    }
+    return {
+        **sent,
+        "drain_seconds": None,
+        "model_error_mean": error.get("mean"),
+        "model_error_final": error.get("final"),
+        "events_lost": trace.manifest.lost_events,
+    }

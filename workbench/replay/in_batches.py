@@ -1,0 +1,181 @@
+"""Replay a trace of any size in bounded memory, batch by batch.
+
+What every batch does is what all events at once would do.  What needs all of a trace at once is
+refused: a guest that is placed anew, what is free in one that reports, and memory that is read
+from the capture.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from workbench.replay.decisions import happened, whole_batches
+from workbench.replay.door import lineage_of_files
+from workbench.replay.event_counts import DecisionCounts, EventCounts, late_notes
+from workbench.replay.facts import FactsSoFar
+from workbench.replay.identify import Identifiable, UnanswerableError, is_placed, judge
+from workbench.replay.memory import ModelledHost, host_notes, written
+from workbench.replay.model_error import ErrorSoFar
+from workbench.replay.placement import knows_what_is_free, with_touches
+from workbench.replay.settings import Settings
+from workbench.replay.trace_run import Machines
+from workbench.schema import EVENTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import numpy.typing as npt
+
+    from workbench.replay.decisions import Happened
+    from workbench.replay.facts import TraceFacts
+    from workbench.replay.ledger import Ledger
+    from workbench.trace import Trace
+    from workbench.trace.reader import Columns
+
+ROWS_AT_ONCE: Final = 1 << 18
+"""Events of a batch: some 100 MB with all that is worked out for them."""
+
+
+class Replayed(NamedTuple):
+    """Events that were replayed, and what each of them did."""
+
+    columns: Columns
+    ledger: Ledger
+
+
+class ReplayInBatches:
+    """A replay of a trace, whose batches are given one after the other, once.
+
+    Parameters
+    ----------
+    row_count
+        Events of the trace for each batch.
+    progress
+        Called with the number of events that were read since the last call.
+
+    """
+
+    def __init__(
+        self,
+        trace: Trace,
+        settings: Settings,
+        *,
+        row_count: int = ROWS_AT_ONCE,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        self.trace = trace
+        self.settings = settings
+        self._row_count = row_count
+        self._progress = progress or (lambda _: None)
+        self._machines = Machines(trace, settings)
+        self._facts = FactsSoFar(trace)
+        self._error = ErrorSoFar(trace, *self._initial)
+        self._differences = DecisionCounts()
+        self._counts = EventCounts()
+        self._notes: list[str] = []
+
+    @property
+    def _initial(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        return self.initial_resident_pages, self.initial_swapped_pages
+
+    @property
+    def initial_resident_pages(self) -> npt.NDArray[Any]:
+        """Of each machine, before its first event."""
+        return self._machines.initial_resident_pages
+
+    @property
+    def initial_swapped_pages(self) -> npt.NDArray[Any]:
+        """Likewise."""
+        return self._machines.initial_swapped_pages
+
+    def batches(self) -> Iterator[Replayed]:
+        """Replay, and give what was replayed.
+
+        Raises
+        ------
+        UnanswerableError
+            The trace does not hold what the answer needs, or all of it is needed at once.
+        InputError
+            The trace is damaged.
+        """
+        for batch in self._as_captured():
+            if self.settings.runs_as_captured:
+                self._counts.add(batch.ledger)
+                yield batch
+        self._refuse()
+        if not self.settings.runs_as_captured:
+            yield from self._otherwise()
+
+    def _events(self) -> Iterator[Happened]:
+        names = EVENTS.column_names
+        for columns in whole_batches(
+            self.trace.batches(EVENTS.name, names, row_count=self._row_count)
+        ):
+            yield happened(columns)
+            self._progress(columns["kind"].size)
+
+    def _as_captured(self) -> Iterator[Replayed]:
+        machines = Machines(self.trace, Settings())
+        for events in self._events():
+            ledger = machines.apply(events)
+            self._facts.add(events.columns, ledger)
+            self._error.add(events.columns, ledger)
+            self._differences.add(ledger, events.decisions)
+            yield Replayed(events.columns, ledger)
+
+    def _otherwise(self) -> Iterator[Replayed]:
+        """Replay once more, with the device as asked for, and the host modelled if that was."""
+        if not self.settings.host.is_chosen:
+            for events in self._events():
+                yield self._counted(events)
+            return
+        facts = self._facts.facts()
+        told = Machines(self.trace, self.settings)
+        host = ModelledHost(self.trace, self.settings, None)
+        for events in self._events():
+            touches = happened(with_touches(self.trace, facts, self.settings, events.columns))
+            served = host.serve(touches.columns, told.apply(touches))
+            yield self._counted(happened(written(touches.columns, served)))
+        self._notes = host_notes(self.trace, self.settings, None, host.unmet_bytes)
+
+    def _counted(self, events: Happened) -> Replayed:
+        ledger = self._machines.apply(events)
+        self._counts.add(ledger)
+        return Replayed(events.columns, ledger)
+
+    def _refuse(self) -> None:
+        facts, settings = self._facts.facts(), self.settings
+        judged = judge(facts, settings)
+        reasons = (*judged.reasons, *_needs_all(facts, settings))
+        if reasons:
+            refused = Identifiable(answerable=False, reasons=reasons, notes=judged.notes)
+            raise UnanswerableError(self.trace.name, refused, self._error.document())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give what is known once all batches were given, as JSON takes it."""
+        captured = self._differences.to_dict()
+        notes = [*self._notes, *late_notes(self._counts.surprises, captured["surprises"])]
+        identifiable = judge(self._facts.facts(), self.settings).noting(notes)
+        return {
+            "lineage": lineage_of_files(self.trace, self.settings),
+            "settings": self.settings.model_dump(),
+            "identifiable": identifiable.to_dict(),
+            "model_error": self._error.document(),
+            "events": {**self._counts.to_dict(), "as_captured": captured},
+        }
+
+
+def _needs_all(facts: TraceFacts, settings: Settings) -> list[str]:
+    """Say why the question takes all of a trace at once, if it does."""
+    reasons = []
+    machines = facts.machines
+    if any(is_placed(machine, settings) for machine in machines):
+        reasons.append("what a guest takes and gives back is placed anew")
+    if settings.device.free_page_hint is False and any(machine.hinted for machine in machines):
+        reasons.append("hints are left out")
+    if settings.host.is_chosen and any(map(knows_what_is_free, machines)):
+        reasons.append("what is free in a guest that reports is known from all that it does")
+    reads_limit = settings.host.memory_bytes is None and not settings.runs_as_captured
+    if facts.swaps and reads_limit:
+        reasons.append("how much memory the host had is read from it (or name host.memory_bytes)")
+    return [f"{reason}: that takes all of the trace at once" for reason in reasons]
