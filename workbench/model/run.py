@@ -96,7 +96,7 @@ def is_acceptable(row: int, events: Events, constants: Constants) -> bool:
     return bool(offset_bytes <= used_bytes and 0 <= length_bytes <= used_bytes - offset_bytes)
 
 
-@inner_kernel
+@inlined_kernel
 def apply_range(row: int, events: Events, constants: Constants, host: HostState) -> None:
     """Discard, or swap out, the whole pages of the event's range."""
     first_page = constants.blocks[events.ram_block[row], FIRST_PAGE]
@@ -108,7 +108,7 @@ def apply_range(row: int, events: Events, constants: Constants, host: HostState)
         discard_pages(first, stop, constants, host)
 
 
-@inner_kernel
+@inlined_kernel
 def apply_report(
     row: int, events: Events, constants: Constants, device: DeviceState, host: HostState
 ) -> int:
@@ -131,7 +131,7 @@ def apply_report(
     return DISCARDED
 
 
-@inner_kernel
+@inlined_kernel
 def apply_discard(row: int, events: Events, constants: Constants, host: HostState) -> int:
     """Apply a discard that no report asked for, as captured.  Returns the outcome.
 
@@ -148,7 +148,7 @@ def apply_discard(row: int, events: Events, constants: Constants, host: HostStat
     return DISCARDED
 
 
-@inner_kernel
+@inlined_kernel
 def apply_fault(
     row: int, events: Events, constants: Constants, host: HostState, ledger: Ledger
 ) -> int:
@@ -163,7 +163,7 @@ def apply_fault(
     return outcome
 
 
-@inner_kernel
+@inlined_kernel
 def apply_register_event(row: int, events: Events, device: DeviceState) -> None:
     """Apply an event that changes the device's registers only."""
     kind = events.kind[row]
