@@ -16,66 +16,23 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
-import numba
 import numpy as np
+from bench_figure import PAGES, ROUNDS, Figure, timed
+from bench_host import beside_naive, blocks, memory_speed, two_lists
 
-from workbench.model import AS_CAPTURED, Constants, new_host
-from workbench.model.reclaim import (
-    TWO_LISTS,
-    Memory,
-    ReclaimConstants,
-    Requests,
-    new_moves,
-    new_reclaim,
-    run_requests,
-)
-from workbench.model.reclaim.columns import MOVE_KIND
 from workbench.replay import lru_counts, lru_hits
-from workbench.schema import FaultFlag, Kind
-from workbench.units import HUGE_PAGE_BYTES, PAGE_BYTES
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / ".build" / "bench.json"
 OTHER_PYTHON = ROOT / ".build" / "bench" / "bin" / "python"
 
-PAGES = 1 << 20
 REQUESTS = 4_000_000
-ROUNDS = 5
 EXPONENT = 1.0
 """Of Zipf's law: the page of rank r is asked for in proportion to 1 / r."""
 SEED = 20_201_204
-
-
-class Figure(NamedTuple):
-    """Seconds of each round, of what is measured and of what it is held against."""
-
-    name: str
-    events: int
-    seconds: list[float]
-    other: str
-    other_events: int
-    other_seconds: list[float]
-    target: str
-
-    def document(self) -> dict[str, Any]:
-        """Give it as JSON takes it."""
-        own = [1e9 * each / self.events for each in self.seconds]
-        others = [1e9 * each / self.other_events for each in self.other_seconds]
-        return {
-            "name": self.name,
-            "ns_per_event": own,
-            "other": self.other,
-            "other_ns_per_event": others,
-            "times_as_fast": statistics.median(others) / statistics.median(own),
-            "target": self.target,
-        }
 
 
 class LibCacheSim:
@@ -113,12 +70,15 @@ def main() -> None:
         other = LibCacheSim(pages, Path(folder))
         figures += [one_size(pages, PAGES // part, other) for part in (10, 2)]
         figures.append(every_size(generator, pages, PAGES // 10, other))
-    figures += [two_lists(pages, PAGES // part) for part in (2, 12)]
+    # Memory that is full, with which nine in ten hit, and a third misses.
+    figures += [two_lists(pages, PAGES * 2 // 5), two_lists(pages, PAGES // 32)]
+    figures += [blocks(), beside_naive(pages)]
     document = {
         "machine": f"{cpu_name()}, {os.cpu_count()} processors, Python {platform.python_version()}",
         "requests": REQUESTS,
         "pages": PAGES,
         "figures": [figure.document() for figure in figures],
+        "bytes_per_second": memory_speed(pages),
         "followed": followed(generator, pages),
     }
     RESULT.parent.mkdir(exist_ok=True)
@@ -215,90 +175,6 @@ def followed(generator: np.random.Generator, pages: np.ndarray) -> list[dict[str
     return rows
 
 
-def two_lists(pages: np.ndarray, memory_pages: int) -> Figure:
-    """The host with Linux's two lists, against reading the same columns and touching a byte each.
-
-    The first half of the requests fills its memory and is not measured.
-    """
-    half = pages.size // 2
-    touched = np.zeros(PAGES, np.int8)
-    seconds, other_seconds, misses = [], [], 0
-    requests = Requests(
-        kind=np.full(pages.size, Kind.FAULT, np.int8),
-        page=pages,
-        page_count=np.ones(pages.size, np.int64),
-        status=np.full(pages.size, FaultFlag.WRITE, np.int64),
-        allocated_bytes=np.full(pages.size, PAGE_BYTES, np.int64),
-        block=np.zeros(pages.size, np.int64),
-        limit_pages=np.full(pages.size, memory_pages, np.int64),
-    )
-    first, second = (
-        Requests._make(column[part] for column in requests)
-        for part in (slice(0, half), slice(half, None))
-    )
-    for _ in range(ROUNDS):
-        memory = empty_host(2 * pages.size)
-        before = run_requests(first, memory)
-        took, after = timed(lambda memory=memory: run_requests(second, memory))
-        seconds.append(took)
-        misses = int((memory.moves[before:after, MOVE_KIND] == Kind.FAULT).sum())
-        other_seconds.append(timed(lambda: touch_only(second, touched))[0])
-    return Figure(
-        name=f"host with two lists at {memory_pages:,} pages, {1 - misses / half:.0%} hits",
-        events=half,
-        seconds=seconds,
-        other="reading the same columns and touching one byte a page",
-        other_events=half,
-        other_seconds=other_seconds,
-        target="1/5" if misses < half / 5 else "1/10",
-    )
-
-
-def empty_host(move_count: int) -> Memory:
-    """Make a host with zram, that holds nothing yet of a guest without huge pages."""
-    blocks = np.array([[0, PAGES, PAGES * PAGE_BYTES, PAGE_BYTES, False, False]])
-    huge_page_pages = HUGE_PAGE_BYTES // PAGE_BYTES
-    host = new_host(PAGES, huge_page_pages)
-    return Memory(
-        constants=Constants(
-            blocks=blocks,
-            huge_page_pages=huge_page_pages,
-            frees_empty_page_tables=True,
-            poison_val=AS_CAPTURED,
-            discard_inhibited=AS_CAPTURED,
-        ),
-        rules=ReclaimConstants(
-            policy=TWO_LISTS,
-            low_free_pages=0,
-            high_free_pages=0,
-            swap_pages=1 << 40,
-            keeps_copies=False,
-            readahead_pages=1,
-            skips_zeros=True,
-            writes_zeros=False,
-        ),
-        host=host,
-        reclaim=new_reclaim(PAGES, host.huge_pages.shape[0], 1),
-        moves=new_moves(move_count),
-    )
-
-
-@numba.njit
-def touch_only(requests: Requests, touched: np.ndarray) -> None:
-    """Do no more than anything must that looks at each request and at its page."""
-    for row in range(requests.kind.size):
-        used = requests.page_count[row] + requests.allocated_bytes[row] + requests.block[row]
-        used += requests.limit_pages[row] + requests.kind[row]
-        touched[requests.page[row]] = requests.status[row] + used
-
-
-def timed(run: Callable[[], Any]) -> tuple[float, Any]:
-    """Give how long it took, and its answer."""
-    began = time.perf_counter()
-    answer = run()
-    return time.perf_counter() - began, answer
-
-
 def cpu_name() -> str:
     """Name the processor."""
     for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
@@ -322,6 +198,8 @@ def show(document: dict[str, Any]) -> None:
             f"{figure['times_as_fast']:.3g} | {figure['target']} |"
         )
 
+    copied, touched = (each / 1e9 for each in document["bytes_per_second"])
+    print(f"memory: {copied:.1f} GB/s copied, {touched:.1f} GB/s read while touching pages")
     print("| pages followed | mean error of swap-ins, swap-outs | largest | times as fast |")
     print("| --- | --- | --- | --- |")
     for row in document["followed"]:
@@ -336,4 +214,5 @@ if __name__ == "__main__":
     lru_hits([0], memory_pages=1)  # Compiled, or read from the cache.
     lru_counts([0], is_write=[True], is_discard=[False])
     two_lists(np.zeros(2, np.int64), PAGES)
+    blocks()
     main()
