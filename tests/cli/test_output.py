@@ -78,6 +78,19 @@ def test_notes_and_spinners_stay_away_from_stdout(capsys):
     assert said.err == "3 events were lost\n"
 
 
+def test_a_log_is_told_now_and_then_how_far_something_is(capsys, monkeypatch):
+    now_s = iter([0.0, 1.0, 60.0, 60.0, 61.0])
+    monkeypatch.setattr(output.time, "monotonic", lambda: next(now_s))
+
+    with output.counting("events", 1_000_000) as count:
+        for _ in range(3):
+            count(1_000)
+
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err == "events: 2,000 of 1,000,000\n"
+
+
 def test_a_reader_that_stops_reading_is_no_error():
     code = (
         "import sys\n"

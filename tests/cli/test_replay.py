@@ -148,3 +148,32 @@ def test_a_folder_of_something_else_is_not_replaced(trace_path, tmp_path, capsys
     assert run(["replay", trace_path, "-o", str(tmp_path / "thesis")]) == 2
     assert "is no earlier result" in capsys.readouterr().err
     assert (tmp_path / "thesis" / "chapter-1.txt").read_text() == "years of work"
+
+
+def test_totals_are_those_of_a_replay_of_the_whole_trace(trace_path, capsys):
+    code, document, _ = replay_json(capsys, trace_path, "--totals")
+    _, whole, _ = replay_json(capsys, trace_path)
+
+    assert code == 0
+    assert set(document) == KEYS
+    added = {n for n, entry in document["metrics"].items() if n != "drain_seconds"}
+    assert {n: document["metrics"][n] for n in added} == {n: whole["metrics"][n] for n in added}
+    assert "needed at once" in document["metrics"]["drain_seconds"]["reason"]
+    assert document["events"] == whole["events"]
+    assert "trace_files" in document["lineage"]
+
+
+def test_totals_have_no_ledger_to_write(trace_path, tmp_path, capsys):
+    assert run(["replay", trace_path, "--totals", "-o", str(tmp_path / "out")]) == 2
+    assert "leave out --output or --totals" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_totals_say_what_takes_all_of_a_trace(trace_path, capsys):
+    arguments = ("--totals", "--set", "device.free_page_reporting=off")
+    code, document, notes = replay_json(capsys, trace_path, *arguments)
+
+    assert code == 8
+    assert document["identifiable"]["answerable"] is False
+    assert "trace_files" in document["lineage"]
+    assert "all of the trace at once" in notes

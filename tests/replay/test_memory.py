@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from workbench.errors import UsageError
+from tests.synthetic import machine, write_trace
+from workbench.errors import InputError, UsageError
 from workbench.measure import metrics
-from workbench.replay import Cost, Device, Guest, Host, read_settings, replay
+from workbench.replay import Cost, Device, Guest, Host, Settings, read_settings, replay
 from workbench.replay.costs import DEVICES
+from workbench.replay.memory import ModelledHost
 from workbench.schema import FaultFlag, Kind, SwapOutFlag
 from workbench.trace import read_trace
 from workbench.units import GIB, MIB, PAGE_BYTES
@@ -238,3 +240,11 @@ def test_settings_of_the_host_are_read_from_text():
 def test_a_wrong_setting_of_the_host_says_what_is_possible(assignment, message):
     with pytest.raises(UsageError, match=message):
         read_settings([assignment])
+
+
+def test_more_ram_than_lists_have_numbers_for_is_refused_before_it_is_made(tmp_path):
+    huge = machine().ram_blocks[0].model_copy(update={"used_bytes": 8192 * GIB})
+    trace = write_trace(tmp_path / "huge", [], machines=[machine(ram_blocks=(huge,))])
+
+    with pytest.raises(InputError, match=r"8,192.00 GiB of RAM .* up to 8,160.00 GiB"):
+        ModelledHost(trace, Settings(host=TWO_LIST), None)

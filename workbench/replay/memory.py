@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from workbench.model import FIRST_PAGE, HostState, Outcome, page_states
+from workbench.errors import InputError
+from workbench.model import FIRST_PAGE, PAGE_COUNT, HostState, Outcome, page_states
 from workbench.model.reclaim import (
     ROW,
     UNMET_PAGES,
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
     from workbench.trace.reader import Columns
 
 _TOUCHES: Final = (Kind.FAULT, Kind.ACCESS, Kind.FREE)
+PAGES_MAX: Final = 2**31 - 2**23
+"""Lists hold folios as numbers of 32 bits; huge pages have numbers behind those of pages."""
+
 _DECIDED: Final = (Kind.FAULT, Kind.SWAP_OUT, Kind.READ_AHEAD)
 """Kinds whose events the model of the host writes anew."""
 
@@ -71,6 +75,7 @@ class ModelledHost:
 
     def __init__(self, trace: Trace, settings: Settings, seen: Limits | None) -> None:
         self._space = page_space(trace, settings)
+        _refuse_too_many_pages(trace, self._space)
         self._limits = limits_under(settings.host, seen)
         host = host_at_start(trace)
         self._memory = Memory(
@@ -111,6 +116,17 @@ class ModelledHost:
     def unmet_bytes(self) -> int:
         """Given beyond the memory there is, because nothing could be reclaimed."""
         return int(self._memory.reclaim.counts[UNMET_PAGES]) * PAGE_BYTES
+
+
+def _refuse_too_many_pages(trace: Trace, space: PageSpace) -> None:
+    blocks = space.constants.blocks
+    pages = int((blocks[:, FIRST_PAGE] + blocks[:, PAGE_COUNT]).max(initial=0))
+    if pages > PAGES_MAX:
+        found, most = format_bytes(pages * PAGE_BYTES), format_bytes(PAGES_MAX * PAGE_BYTES)
+        raise InputError(
+            f"{trace.path}: its guests have {found} of RAM together, the model of the host takes "
+            f"up to {most}; leave host settings out"
+        )
 
 
 def _copy(memory: Memory) -> Memory:
