@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from workbench.model.columns import BoolArray, Int8Array, Int64Array
+    from workbench.model.columns import BoolArray, Int8Array, Int32Array, Int64Array
 
 NO_PAGE: Final = -1
 """The end of a list."""
@@ -46,8 +46,8 @@ class GuestState(NamedTuple):
     """Order of the free block that begins at a page, or NOT_FREE.  Shape (page,)."""
     is_reported: BoolArray
     """Whether the free block that begins here was reported as it is.  Shape (page,)."""
-    next_page: Int64Array
-    previous_page: Int64Array
+    next_page: Int32Array
+    previous_page: Int32Array
     """Neighbours in the free list.  Shape (page,)."""
     first_page: Int64Array
     last_page: Int64Array
@@ -56,7 +56,7 @@ class GuestState(NamedTuple):
     """Blocks in each free list.  Shape (zone, order)."""
     free_pages: Int64Array
     """Shape (zone,)."""
-    place: Int64Array
+    place: Int32Array
     """Where a page of the capture is now, or NO_PAGE.  Shape (page,)."""
     is_touched: BoolArray
     """Whether the guest has touched a page since it was last reported.  Shape (page,)."""
