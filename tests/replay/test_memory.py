@@ -246,5 +246,5 @@ def test_more_ram_than_lists_have_numbers_for_is_refused_before_it_is_made(tmp_p
     huge = machine().ram_blocks[0].model_copy(update={"used_bytes": 8192 * GIB})
     trace = write_trace(tmp_path / "huge", [], machines=[machine(ram_blocks=(huge,))])
 
-    with pytest.raises(InputError, match=r"8,192.00 GiB of RAM .* up to 8,160.00 GiB"):
+    with pytest.raises(InputError, match=r"8,192.00 GiB of RAM .* up to 5,632.00 GiB"):
         ModelledHost(trace, Settings(host=TWO_LIST), None)

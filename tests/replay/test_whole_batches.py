@@ -87,6 +87,21 @@ def test_a_report_that_is_never_discarded_is_not_waited_for_for_ever(monkeypatch
     assert sizes[0] == 19
 
 
+@settings(max_examples=300)
+@given(columns=histories(), row_count=st.integers(1, 20), rows_max=st.integers(1, 6))
+def test_a_discard_that_comes_too_late_belongs_to_no_report_of_any_batch(
+    columns, row_count, rows_max
+):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(decisions, "DISCARD_ROWS_MAX", rows_max)
+        whole = captured_decisions(columns)
+        batches = list(whole_batches(cut(columns, row_count)))
+        found = [captured_decisions(batch) for batch in batches]
+
+    assert [s for each in found for s in each.status.tolist()] == whole.status.tolist()
+    assert [b for each in found for b in each.discarded.tolist()] == whole.discarded.tolist()
+
+
 def test_no_events_make_no_batch():
     assert list(whole_batches([])) == []
 

@@ -222,7 +222,7 @@ def test_files_too_far_out_of_order_are_refused(
     monkeypatch.setattr(batches, "HELD_ROWS_MAX", 3)
     written = write_segments(tmp_path / "x.trace", [[0, 8, 8, 8, 8], [1, 2]])
 
-    with pytest.raises(InputError, match=r"events: more than 3 rows .*; read the table whole"):
+    with pytest.raises(InputError, match=r"more than 3 rows .*; read or replay the trace whole"):
         list(written.batches("events", ["time_ns"]))
     assert written.columns("events")["time_ns"].tolist() == [0, 1, 2, 8, 8, 8, 8]
 

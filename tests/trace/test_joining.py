@@ -253,7 +253,7 @@ def test_a_full_disk_leaves_the_segments(tmp_path: Path, monkeypatch: pytest.Mon
     assert not list((tmp_path / "x.trace/events").glob(".*"))
 
 
-def test_a_trace_that_swaps_takes_under_six_bytes_an_event(tmp_path: Path) -> None:
+def test_a_trace_that_swaps_takes_under_five_bytes_an_event(tmp_path: Path) -> None:
     """A real one, written anew in segments: with all its tables, and smaller than before."""
     captured = read_trace(PRESSURE)
     made = TraceWriter(tmp_path / "x.trace", captured.manifest)

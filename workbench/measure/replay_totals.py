@@ -126,12 +126,9 @@ def totals(
 def _rest(trace: Trace, model_error: dict[str, Any], *, migrates: bool) -> dict[str, Any]:
     """Give the metrics that are known without adding anything up."""
     error = model_error["resident_bytes"] or {}
-    sent = {
-        metric.name: None if migrates else 0 for metric in METRICS if "migration" in metric.name
-    }
     return {
-        **sent,
-        "drain_seconds": None,
+        **dict.fromkeys(_MIGRATION, None if migrates else 0),
+        _DRAIN: None,
         "model_error_mean": error.get("mean"),
         "model_error_final": error.get("final"),
         "events_lost": trace.manifest.lost_events,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 DISCARD_ROWS_MAX: Final = 1 << 14
 """QEMU discards what an element reports before it looks at the next: a report without a discard
-among so many events after it has none."""
+among so many events from it on has none."""
 
 _KEY = ("vm", "element", "ram_block", "offset_bytes", "length_bytes")
 
@@ -78,7 +78,7 @@ def _last_cut(columns: Columns) -> int:
     reach = np.zeros(size, np.int64)
     latest = np.flatnonzero(columns["kind"][-DISCARD_ROWS_MAX:] == Kind.REPORT)
     reach[latest + max(size - DISCARD_ROWS_MAX, 0)] = size
-    reach[np.minimum(reports, discards)] = np.maximum(reports, discards)
+    reach[reports] = discards
     is_cut = np.maximum.accumulate(reach)[:-1] < np.arange(1, size)
     is_cut &= columns["time_ns"][1:] != columns["time_ns"][:-1]
     cuts = np.flatnonzero(is_cut)
@@ -110,7 +110,9 @@ def _joined(
     _, of_report, of_discard = np.intersect1d(
         report_key, discard_key, assume_unique=True, return_indices=True
     )
-    return reports[of_report], discards[of_discard]
+    reports, discards = reports[of_report], discards[of_discard]
+    follows = (discards > reports) & (discards - reports < DISCARD_ROWS_MAX)
+    return reports[follows], discards[follows]
 
 
 def _numbered(group: npt.NDArray[np.intp], most: int) -> npt.NDArray[np.int64]:

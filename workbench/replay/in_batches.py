@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from workbench.errors import UsageError
 from workbench.replay.decisions import happened, whole_batches
 from workbench.replay.door import lineage_of_files
 from workbench.replay.event_counts import DecisionCounts, EventCounts, late_notes
@@ -73,6 +74,7 @@ class ReplayInBatches:
         self._differences = DecisionCounts()
         self._counts = EventCounts()
         self._notes: list[str] = []
+        self._is_begun = False
 
     @property
     def _initial(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
@@ -97,7 +99,12 @@ class ReplayInBatches:
             The trace does not hold what the answer needs, or all of it is needed at once.
         InputError
             The trace is damaged.
+        UsageError
+            They were given already.
         """
+        if self._is_begun:
+            raise UsageError("the batches of a replay are given once; make another ReplayInBatches")
+        self._is_begun = True
         for batch in self._as_captured():
             if self.settings.runs_as_captured:
                 self._counts.add(batch.ledger)

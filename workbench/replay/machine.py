@@ -68,7 +68,7 @@ class Machine:
         self._device = new_device(machine.features or 0, machine.poison_val or 0)
         self.blocks = self._constants.blocks
 
-    def apply(self, happened: Happened, rows: npt.NDArray[np.intp]) -> Ledger:
+    def apply(self, happened: Happened, rows: npt.NDArray[np.intp], first_row: int = 0) -> Ledger:
         """Replay its next events, and say what they did.
 
         Parameters
@@ -77,6 +77,8 @@ class Machine:
             Events: the trace's, or those that the model of the guest placed.
         rows
             The rows of those that are this machine's.
+        first_row
+            The number of the first of those events among all of the trace.
 
         Raises
         ------
@@ -87,7 +89,8 @@ class Machine:
         events = _machine_events(happened, rows)
         stopped_at = run_events(events, self._constants, self._device, self._host, ledger)
         if stopped_at != OK:
-            raise InputError(_describe_row(self._trace, happened.columns, int(rows[stopped_at])))
+            row = int(rows[stopped_at])
+            raise InputError(_describe_row(self._trace, happened.columns, row, first_row))
         return ledger
 
     @property
@@ -188,12 +191,13 @@ def _machine_events(happened: Happened, rows: npt.NDArray[np.intp]) -> Events:
     )
 
 
-def _describe_row(trace: Trace, columns: Columns, row: int) -> str:
+def _describe_row(trace: Trace, columns: Columns, row: int, first_row: int) -> str:
     names = ("vm", "ram_block", "offset_bytes", "length_bytes")
     found = ", ".join(f"{name} {columns[name][row]}" for name in names)
     kind = int(columns["kind"][row])
     name = Kind(kind).name.lower() if kind in list(Kind) else f"kind {kind}"
+    where = f"{trace.path / 'events'}: row {first_row + row}"
     return (
-        f"{trace.path / 'events'}: row {row} is a {name} with {found}, expected memory that the "
-        "machine has; the trace is damaged, or newer than this workbench"
+        f"{where} is a {name} with {found}, expected memory that the machine has; the trace is "
+        "damaged, or newer than this workbench"
     )

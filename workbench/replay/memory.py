@@ -47,8 +47,9 @@ if TYPE_CHECKING:
     from workbench.trace.reader import Columns
 
 _TOUCHES: Final = (Kind.FAULT, Kind.ACCESS, Kind.FREE)
-PAGES_MAX: Final = 2**31 - 2**23
-"""Lists hold folios as numbers of 32 bits; huge pages have numbers behind those of pages."""
+PAGES_MAX: Final = 11 << 27
+"""Of all guests: a folio on a list is found by the number of its entry, which has 31 bits; there is
+room for three entries in eight more than folios."""
 
 _DECIDED: Final = (Kind.FAULT, Kind.SWAP_OUT, Kind.READ_AHEAD)
 """Kinds whose events the model of the host writes anew."""
@@ -100,7 +101,8 @@ class ModelledHost:
             What became of them without this model, for what the device decided.
         """
         rows, requests = _requests(columns, ledger, self._space, self._limits)
-        room = 2 * int(requests.page_count.sum()) + 1000
+        touches = requests.kind != Kind.DISCARD
+        room = 2 * int(requests.page_count[touches].sum()) + 1000
         while True:
             begun = _copy(self._memory)._replace(moves=new_moves(room))
             count = run_requests(requests, begun)
@@ -125,7 +127,7 @@ def _refuse_too_many_pages(trace: Trace, space: PageSpace) -> None:
         found, most = format_bytes(pages * PAGE_BYTES), format_bytes(PAGES_MAX * PAGE_BYTES)
         raise InputError(
             f"{trace.path}: its guests have {found} of RAM together, the model of the host takes "
-            f"up to {most}; leave host settings out"
+            f"up to {most}; capture fewer guests at a time"
         )
 
 

@@ -97,6 +97,9 @@ def with_touches(trace: Trace, facts: TraceFacts, settings: Settings, columns: C
     The columns of the table of events.
     """
     changes = _changes(facts, settings, follows_touches=True)
+    noticed = any(change.is_noticed for change in changes)
+    if not noticed and not any(map(knows_what_is_free, facts.machines)):
+        return with_accesses(trace, columns)
     return _of_each_machine(
         columns,
         [

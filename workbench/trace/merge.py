@@ -108,7 +108,7 @@ def merge_rows(
         if held_rows_max is not None and size - ready > held_rows_max:
             message = (
                 f"{folder}: more than {held_rows_max:,} rows are out of the order of time, too "
-                "many to put in order piece by piece; read the table whole (Trace.columns), or "
+                "many to put in order piece by piece; read or replay the trace whole, or "
                 "write the trace anew in order"
             )
             raise InputError(message)

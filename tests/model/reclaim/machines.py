@@ -160,6 +160,7 @@ def some_requests(chance: random.Random, count: int) -> list[Request]:
         status = chance.choice((0, 1, 1))
         draw = chance.random()
         if draw < 0.15:
+            run *= chance.random() < 0.9  # A range within one page has no whole one.
             requests.append(discard(page, run, ram_block=ram_block))
         elif draw < 0.25:
             requests.append(free(page, run, ram_block=ram_block, status=status))

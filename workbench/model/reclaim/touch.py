@@ -347,6 +347,8 @@ def discard_part(first: int, stop: int, huge_page: int, memory: Memory) -> None:
 def discard(first: int, stop: int, memory: Memory) -> None:
     """Give pages back to the host: out of memory, or out of swap."""
     pages = memory.constants.huge_page_pages
+    if first >= stop:
+        return
     for huge_page in range(first // pages, -(-stop // pages)):
         own_first = huge_page * pages
         discard_part(max(first, own_first), min(stop, own_first + pages), huge_page, memory)
