@@ -65,8 +65,8 @@ conformance: .venv/ready ## 20,000 random programs on the model of the device an
 bench: .venv/ready .build/bench/ready ## how fast it is, as ratios to others measured in the same run
 	@$(BIN)/python tools/bench.py
 
-bench-scale: .venv/ready ## how the cost of an event grows with events, guests, pages and settings
-	@$(BIN)/python tools/bench_scale.py
+growth: .venv/ready ## how the cost of an event grows with events, guests, pages and settings
+	@$(BIN)/python tools/bench_growth.py
 
 .build/bench/ready:
 	@rm -rf .build/bench && mkdir -p .build && $(PYTHON) -m venv .build/bench
@@ -107,4 +107,4 @@ clean: ## remove everything that was made here
 	    { tail -n 20 .venv/setup.log; echo "the installation failed; all of it: .venv/setup.log"; exit 1; }
 	@touch $@
 
-.PHONY: help setup demo live traces test check lint types arch tidy format conformance bench bench-scale notebooks docs lock clean
+.PHONY: help setup demo live traces test check lint types arch tidy format conformance bench growth notebooks docs lock clean

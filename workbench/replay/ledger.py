@@ -66,12 +66,13 @@ def merge_ledgers(
     rows
         For each machine: the rows of the events that are its own.
     """
+    # One scattered write for all columns: to gather from where each machine's are is quicker.
+    place = np.empty(events["kind"].size, np.intp)
+    place[np.concatenate(rows)] = np.arange(place.size)
 
     def merge(name: str, dtype: type[_Code]) -> npt.NDArray[_Code]:
-        column = np.zeros(events["kind"].size, dtype)
-        for own_rows, ledger in zip(rows, ledgers, strict=True):
-            column[own_rows] = getattr(ledger, name)
-        return _read_only(column)
+        column: npt.NDArray[_Code] = np.concatenate([getattr(ledger, name) for ledger in ledgers])
+        return _read_only(column[place].astype(dtype, copy=False))
 
     return Ledger(
         time_ns=_read_only(events["time_ns"].astype(np.int64)),

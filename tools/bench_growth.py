@@ -1,6 +1,6 @@
 """Measure how the cost of an event grows with events, pages, guests and settings.
 
-make bench-scale      writes .build/scale.json, and prints a table; takes a quarter of an hour
+make growth      writes .build/growth.json, and prints a table; takes a quarter of an hour
 
 Traces are made up (tools/synthetic_trace.py) and replayed batch by batch as captured, and once more
 by the model of a host that has memory for half of the pages.
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULT = ROOT / ".build" / "scale.json"
+RESULT = ROOT / ".build" / "growth.json"
 
 EVENTS = (100_000, 1_000_000, 10_000_000, 100_000_000)
 GUESTS = (1, 4, 16, 64)
