@@ -177,7 +177,7 @@ def empty_host(move_count: int) -> Memory:
             writes_zeros=False,
         ),
         host=host,
-        reclaim=new_reclaim(PAGES, host.huge_pages.shape[0], 1),
+        reclaim=new_reclaim(host.pages.size, 1),
         moves=new_moves(move_count),
     )
 

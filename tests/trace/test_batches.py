@@ -33,10 +33,11 @@ TIMES = st.lists(st.lists(st.integers(0, 9), max_size=7), max_size=5)
 )
 def test_batches_are_the_columns(
     tmp_path_factory: pytest.TempPathFactory,
+    *,
     segments: list[list[int]],
     row_count: int,
     row_group_rows: int,
-    close: bool,  # noqa: FBT001 - Hypothesis names what it gives.
+    close: bool,
     names: list[str],
 ) -> None:
     """Whatever is asked for, in whatever pieces, of files that follow each other or overlap."""
@@ -128,9 +129,7 @@ def test_without_rows_there_is_no_batch(tmp_path: Path) -> None:
 
 @given(segments=TIMES, close=st.booleans())
 def test_events_are_counted_without_reading_them(
-    tmp_path_factory: pytest.TempPathFactory,
-    segments: list[list[int]],
-    close: bool,  # noqa: FBT001 - Hypothesis names what it gives.
+    tmp_path_factory: pytest.TempPathFactory, *, segments: list[list[int]], close: bool
 ) -> None:
     written = write_segments(tmp_path_factory.mktemp("trace") / "x.trace", segments, close=close)
 

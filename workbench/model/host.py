@@ -50,8 +50,8 @@ HELD_PAGES: Final = 2
 
 _BUT_STATE: Final = ALL_BITS ^ STATE
 _BUT_HUGE: Final = ALL_BITS ^ IS_HUGE
-_BUT_PLACE: Final = ALL_BITS ^ (STATE | WAS_DISCARDED | IS_HUGE)
-"""What a page keeps that comes, goes or is given back."""
+_RECLAIM_BITS: Final = ALL_BITS ^ (STATE | WAS_DISCARDED | IS_HUGE)
+"""What a page keeps that comes or goes: bits of `workbench.model.reclaim`."""
 
 
 def new_host(page_count: int, huge_page_pages: int) -> HostState:
@@ -79,11 +79,11 @@ def is_whole(huge_page: int, block: int, constants: Constants) -> bool:
 
 
 @inlined_kernel
-def set_place(first: int, stop: int, place: int, host: HostState) -> None:
-    """Say of pages that agree where they are now, by the bits of that."""
+def set_states(first: int, stop: int, state: int, host: HostState) -> None:
+    """Put pages that agree into a state, given with WAS_DISCARDED and IS_HUGE."""
     pages = host.pages[first:stop]
     for index in range(pages.size):
-        pages[index] = (pages[index] & _BUT_PLACE) | place
+        pages[index] = (pages[index] & _RECLAIM_BITS) | state
 
 
 @inlined_kernel
@@ -95,7 +95,7 @@ def back_page(page: int, huge_page: int, host: HostState) -> None:
         host.totals[SWAPPED_PAGES] -= 1
     elif state == UNBACKED:
         host.huge_pages[huge_page, OCCUPIED_PAGES] += 1
-    host.pages[page] = (word & _BUT_PLACE) | RESIDENT
+    host.pages[page] = (word & _RECLAIM_BITS) | RESIDENT
     host.totals[RESIDENT_PAGES] += 1
     host.totals[HELD_PAGES] += 1
 
@@ -115,10 +115,8 @@ def back_huge_page(huge_page: int, constants: Constants, host: HostState) -> Non
     """Put a huge page where nothing is mapped, or only zero pages are, or all its pages."""
     pages = constants.huge_page_pages
     first = huge_page * pages
-    gained = pages
-    if host.pages[first] & STATE == RESIDENT:
-        gained = 0
-    set_place(first, first + pages, RESIDENT | IS_HUGE, host)
+    gained = 0 if host.pages[first] & STATE == RESIDENT else pages
+    set_states(first, first + pages, RESIDENT | IS_HUGE, host)
     host.totals[RESIDENT_PAGES] += gained
     host.totals[HELD_PAGES] += gained
     host.huge_pages[huge_page, OCCUPIED_PAGES] = pages
@@ -162,7 +160,7 @@ def drop_page(page: int, huge_page: int, constants: Constants, host: HostState) 
     if state == ZERO_PAGE:
         host.pages[page] = (word & _BUT_STATE) | UNBACKED
     else:
-        host.pages[page] = (word & _BUT_PLACE) | UNBACKED | WAS_DISCARDED
+        host.pages[page] = (word & _RECLAIM_BITS) | UNBACKED | WAS_DISCARDED
     host.huge_pages[huge_page, OCCUPIED_PAGES] -= 1
 
 
@@ -171,7 +169,7 @@ def drop_huge_page(huge_page: int, constants: Constants, host: HostState) -> Non
     """Take a huge page that is there with all its pages out of memory."""
     pages = constants.huge_page_pages
     first = huge_page * pages
-    set_place(first, first + pages, UNBACKED | WAS_DISCARDED, host)
+    set_states(first, first + pages, UNBACKED | WAS_DISCARDED, host)
     host.totals[RESIDENT_PAGES] -= pages
     host.totals[HELD_PAGES] -= pages
     host.huge_pages[huge_page, OCCUPIED_PAGES] = 0
@@ -179,16 +177,31 @@ def drop_huge_page(huge_page: int, constants: Constants, host: HostState) -> Non
 
 
 @inlined_kernel
-def discard_mapping(
-    huge_page: int, discarded_pages: int, constants: Constants, host: HostState
-) -> None:
-    """Say what discarding so many pages in one call leaves of a mapping.
+def goes_whole(
+    first: int, stop: int, huge_page: int, constants: Constants, host: HostState
+) -> bool:
+    """Tell whether a discard of these pages of a huge page takes one that has all its pages."""
+    pages = constants.huge_page_pages
+    return bool(stop - first == pages and host.huge_pages[huge_page, PAGES_LEFT] == pages)
 
-    A huge mapping that goes in one call leaves no page table behind.  So does a page table that
-    goes in one call where the host frees empty ones.  Anything less splits a huge mapping.
+
+@inner_kernel
+def discard_part(
+    first: int, stop: int, huge_page: int, constants: Constants, host: HostState
+) -> None:
+    """Discard pages of one huge page of address space.
+
+    Pages that agree go together: where nothing is there to go, or all of a huge page.  A huge
+    mapping that goes in one call leaves no page table behind.  So does a page table that goes in
+    one call where the host frees empty ones.  Anything less splits a huge mapping.
     """
+    if goes_whole(first, stop, huge_page, constants, host):
+        drop_huge_page(huge_page, constants, host)
+    elif host.huge_pages[huge_page, OCCUPIED_PAGES] > 0:
+        for page in range(first, stop):
+            drop_page(page, huge_page, constants, host)
     mapping = host.huge_pages[huge_page, MAPPING]
-    if discarded_pages == constants.huge_page_pages:
+    if stop - first == constants.huge_page_pages:
         if mapping != PAGE_TABLE or constants.frees_empty_page_tables:
             host.huge_pages[huge_page, MAPPING] = NO_TABLE
     elif mapping != NO_TABLE:
@@ -197,23 +210,14 @@ def discard_mapping(
 
 @inner_kernel
 def discard_pages(first: int, stop: int, constants: Constants, host: HostState) -> None:
-    """Give the pages [first, stop) back, as one madvise(MADV_DONTNEED) or hole punched does.
-
-    Pages that agree go together: where nothing is there to go, or all of a huge page.
-    """
+    """Give the pages [first, stop) back, as one madvise(MADV_DONTNEED) or hole punched does."""
     pages = constants.huge_page_pages
     if first >= stop:
         return
     for huge_page in range(first // pages, (stop - 1) // pages + 1):
         own_first = huge_page * pages
-        low = max(first, own_first)
-        high = min(stop, own_first + pages)
-        if high - low == pages and host.huge_pages[huge_page, PAGES_LEFT] == pages:
-            drop_huge_page(huge_page, constants, host)
-        elif host.huge_pages[huge_page, OCCUPIED_PAGES] > 0:
-            for page in range(low, high):
-                drop_page(page, huge_page, constants, host)
-        discard_mapping(huge_page, high - low, constants, host)
+        low, high = max(first, own_first), min(stop, own_first + pages)
+        discard_part(low, high, huge_page, constants, host)
 
 
 @inner_kernel

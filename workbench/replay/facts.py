@@ -194,19 +194,6 @@ class FactsSoFar:
         return notes
 
 
-def trace_facts(trace: Trace, ledger: Ledger) -> TraceFacts:
-    """Collect the facts of a trace in memory.
-
-    Parameters
-    ----------
-    ledger
-        Of the replay as captured.
-    """
-    facts = FactsSoFar(trace)
-    facts.add(trace.columns("events"), ledger)
-    return facts.facts()
-
-
 _ASKED: Final = [Outcome.DISCARDED, Outcome.DISCARD_FAILED]
 """What comes of a range that QEMU asks the host to take."""
 

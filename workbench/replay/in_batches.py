@@ -25,6 +25,7 @@ from workbench.schema import EVENTS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import numpy as np
     import numpy.typing as npt
 
     from workbench.replay.decisions import Happened
@@ -70,23 +71,19 @@ class ReplayInBatches:
         self._progress = progress or (lambda _: None)
         self._machines = Machines(trace, settings)
         self._facts = FactsSoFar(trace)
-        self._error = ErrorSoFar(trace, *self._initial)
+        self._error = ErrorSoFar(trace, self.initial_resident_pages, self.initial_swapped_pages)
         self._differences = DecisionCounts()
         self._counts = EventCounts()
         self._notes: list[str] = []
         self._is_begun = False
 
     @property
-    def _initial(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-        return self.initial_resident_pages, self.initial_swapped_pages
-
-    @property
-    def initial_resident_pages(self) -> npt.NDArray[Any]:
-        """Of each machine, before its first event."""
+    def initial_resident_pages(self) -> npt.NDArray[np.int64]:
+        """Of each machine, before its first event, in pages of 4 KiB.  Shape (vm,)."""
         return self._machines.initial_resident_pages
 
     @property
-    def initial_swapped_pages(self) -> npt.NDArray[Any]:
+    def initial_swapped_pages(self) -> npt.NDArray[np.int64]:
         """Likewise."""
         return self._machines.initial_swapped_pages
 

@@ -149,10 +149,15 @@ def _lay_out(machine: VirtualMachine) -> npt.NDArray[np.int64]:
     return blocks
 
 
+def page_count_of(blocks: npt.NDArray[np.int64]) -> int:
+    """Give the pages of a page space up to the end of its last block (`Constants.blocks`)."""
+    return int((blocks[:, FIRST_PAGE] + blocks[:, PAGE_COUNT]).max(initial=0))
+
+
 def initial_host(trace: Trace, vm: int, constants: Constants) -> HostState:
     """Give what of the machine is in memory, in swap or nowhere when the trace begins."""
     blocks = constants.blocks
-    page_count = int((blocks[:, FIRST_PAGE] + blocks[:, PAGE_COUNT]).max(initial=0))
+    page_count = page_count_of(blocks)
     host = new_host(-(-page_count // _HUGE_PAGE_PAGES) * _HUGE_PAGE_PAGES, _HUGE_PAGE_PAGES)
     state = trace.columns("state")
     rows = np.flatnonzero(state["vm"] == vm)

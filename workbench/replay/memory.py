@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from workbench.errors import InputError
-from workbench.model import FIRST_PAGE, PAGE_COUNT, HostState, Outcome, page_states
+from workbench.model import FIRST_PAGE, HostState, Outcome
 from workbench.model.reclaim import (
     ROW,
     UNMET_PAGES,
@@ -29,6 +29,7 @@ from workbench.model.reclaim import (
 from workbench.replay.decisions import happened
 from workbench.replay.ledger import pages_moved
 from workbench.replay.limits import limits_under, reclaim_constants, seen_limits
+from workbench.replay.machine import page_count_of
 from workbench.replay.page_space import host_at_start, page_space
 from workbench.replay.settings import Settings
 from workbench.replay.trace_run import run_trace
@@ -83,9 +84,7 @@ class ModelledHost:
             constants=self._space.constants,
             rules=reclaim_constants(trace, settings.host, self._limits),
             host=host,
-            reclaim=new_reclaim(
-                page_states(host).size, host.huge_pages.shape[0], self._space.block_vm.size
-            ),
+            reclaim=new_reclaim(host.pages.size, self._space.block_vm.size),
             moves=new_moves(0),
         )
         begin_lists(self._memory)
@@ -121,8 +120,7 @@ class ModelledHost:
 
 
 def _refuse_too_many_pages(trace: Trace, space: PageSpace) -> None:
-    blocks = space.constants.blocks
-    pages = int((blocks[:, FIRST_PAGE] + blocks[:, PAGE_COUNT]).max(initial=0))
+    pages = page_count_of(space.constants.blocks)
     if pages > PAGES_MAX:
         found, most = format_bytes(pages * PAGE_BYTES), format_bytes(PAGES_MAX * PAGE_BYTES)
         raise InputError(

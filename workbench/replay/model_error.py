@@ -124,23 +124,6 @@ class ErrorSoFar:
         }
 
 
-def model_error(
-    trace: Trace,
-    ledger: Ledger,
-    initial_resident_pages: npt.NDArray[np.int64],
-    initial_swapped_pages: npt.NDArray[np.int64],
-) -> dict[str, Any]:
-    """Compare a replay as captured, of a trace in memory, with the samples.
-
-    Returns
-    -------
-    See `ErrorSoFar.document`.
-    """
-    error = ErrorSoFar(trace, initial_resident_pages, initial_swapped_pages)
-    error.add(trace.columns("events"), ledger)
-    return error.document()
-
-
 class _Rows(NamedTuple):
     """What is looked at of events.  Columns of shape (event,)."""
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from workbench.model import FIRST_PAGE, PAGE_COUNT, Constants, HostState
-from workbench.replay.machine import initial_host, machine_constants
+from workbench.model import FIRST_PAGE, Constants, HostState
+from workbench.replay.machine import initial_host, machine_constants, page_count_of
 from workbench.replay.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ def page_space(trace: Trace, settings: Settings) -> PageSpace:
         own[:, FIRST_PAGE] += next_page
         first_blocks.append(sum(part.shape[0] for part in blocks))
         blocks.append(own)
-        stop = int((own[:, FIRST_PAGE] + own[:, PAGE_COUNT]).max(initial=next_page))
-        next_page = -(-stop // constants.huge_page_pages) * constants.huge_page_pages
+        pages = constants.huge_page_pages
+        next_page = -(-page_count_of(own) // pages) * pages
     counts = [part.shape[0] for part in blocks]
     return PageSpace(
         constants=constants._replace(blocks=np.concatenate(blocks)),

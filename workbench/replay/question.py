@@ -11,10 +11,10 @@ from weakref import WeakKeyDictionary
 
 from workbench.errors import UsageError
 from workbench.replay.decisions import Happened, happened
-from workbench.replay.facts import TraceFacts, trace_facts
+from workbench.replay.facts import FactsSoFar, TraceFacts
 from workbench.replay.hints import without_hints
 from workbench.replay.identify import Identifiable, UnanswerableError, judge
-from workbench.replay.model_error import model_error
+from workbench.replay.model_error import ErrorSoFar
 from workbench.replay.placement import place_trace, with_touches
 from workbench.replay.settings import Cost, Device, Guest, Host, Settings
 from workbench.replay.trace_run import TraceRun, run_trace
@@ -32,14 +32,13 @@ class AsCaptured:
     def __init__(self, trace: Trace) -> None:
         # Not the trace itself: that would keep it, and with it this, for ever.
         self.happened = happened(trace.columns("events"))
-        self.run = run_trace(trace, self.happened, Settings())
-        self.facts = trace_facts(trace, self.run.ledger)
-        self.model_error = model_error(
-            trace,
-            self.run.ledger,
-            self.run.initial_resident_pages,
-            self.run.initial_swapped_pages,
-        )
+        self.run = run = run_trace(trace, self.happened, Settings())
+        facts = FactsSoFar(trace)
+        error = ErrorSoFar(trace, run.initial_resident_pages, run.initial_swapped_pages)
+        for found in (facts, error):
+            found.add(self.happened.columns, run.ledger)
+        self.facts = facts.facts()
+        self.model_error = error.document()
 
 
 _KNOWN: Final[WeakKeyDictionary[Trace, AsCaptured]] = WeakKeyDictionary()

@@ -8,7 +8,6 @@ import numpy as np
 
 from tests.naive.naive_reclaim import Host
 from tests.strategies import HUGE_PAGE_PAGES, block, constants, host_for, lay_out
-from workbench.model import page_states
 from workbench.model.reclaim import (
     LEAST_RECENT,
     TWO_LISTS,
@@ -78,13 +77,12 @@ class Served(NamedTuple):
 def memory_for(blocks: list[dict[str, Any]], rules: dict[str, Any], room: int) -> Memory:
     """Make a host that holds nothing."""
     host = host_for(blocks)
-    pages = page_states(host).size
     policy = {"two_lists": TWO_LISTS, "least_recent": LEAST_RECENT}[rules["policy"]]
     return Memory(
         constants(blocks),
         ReclaimConstants(**{**rules, "policy": policy}),
         host,
-        new_reclaim(pages, pages // HUGE_PAGE_PAGES, len(blocks)),
+        new_reclaim(host.pages.size, len(blocks)),
         new_moves(room),
     )
 

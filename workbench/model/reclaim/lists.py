@@ -53,12 +53,16 @@ _BUT_LIST: Final = ALL_BITS ^ ON_LIST
 BUT_MARKS: Final = ALL_BITS ^ (IS_ACCESSED | IS_REFERENCED)
 
 
-def new_reclaim(page_count: int, huge_page_count: int, block_count: int) -> ReclaimState:
+def new_reclaim(folio_count: int, block_count: int) -> ReclaimState:
     """Make the lists of a host that holds nothing.
 
     There is room for all folios and three in eight more: gaps are closed when that is used up.
+
+    Parameters
+    ----------
+    folio_count
+        Pages and huge pages, as many as `HostState.pages` has words.
     """
-    folio_count = page_count + huge_page_count
     chunks = folio_count * 11 // 8 // CHUNK_ENTRIES + 4
     next_chunk = np.arange(1, chunks + 1, dtype=np.int32)
     next_chunk[-1] = NO_CHUNK

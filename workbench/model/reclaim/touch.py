@@ -23,9 +23,8 @@ from workbench.model.host import (
     OCCUPIED_PAGES,
     PAGES_LEFT,
     back_page,
-    discard_mapping,
-    drop_huge_page,
-    drop_page,
+    discard_part,
+    goes_whole,
 )
 from workbench.model.page_bits import (
     ALL_BITS,
@@ -324,20 +323,14 @@ def give_up_page(page: int, memory: Memory) -> None:
 
 
 @inner_kernel
-def discard_part(first: int, stop: int, huge_page: int, memory: Memory) -> None:
-    """Give pages of one huge page of address space back: all of it, or some, or none is there.
-
-    Pages that agree go together.
-    """
+def give_back_part(first: int, stop: int, huge_page: int, memory: Memory) -> None:
+    """Discard pages of one huge page of address space, and forget what reclaim knows of them."""
     constants, host = memory.constants, memory.host
-    pages = constants.huge_page_pages
-    if stop - first == pages and host.huge_pages[huge_page, PAGES_LEFT] == pages:
-        drop_huge_page(huge_page, constants, host)
-    elif host.huge_pages[huge_page, OCCUPIED_PAGES] > 0:
+    is_there = host.huge_pages[huge_page, OCCUPIED_PAGES] > 0
+    if is_there and not goes_whole(first, stop, huge_page, constants, host):
         for page in range(first, stop):
             give_up_page(page, memory)
-            drop_page(page, huge_page, constants, host)
-    discard_mapping(huge_page, stop - first, constants, host)
+    discard_part(first, stop, huge_page, constants, host)
     folio = folio_of_huge_page(huge_page, memory)
     if host.huge_pages[huge_page, PAGES_LEFT] == 0 and host.pages[folio] & ON_LIST != 0:
         remove_folio(folio, memory)
@@ -351,4 +344,4 @@ def discard(first: int, stop: int, memory: Memory) -> None:
         return
     for huge_page in range(first // pages, -(-stop // pages)):
         own_first = huge_page * pages
-        discard_part(max(first, own_first), min(stop, own_first + pages), huge_page, memory)
+        give_back_part(max(first, own_first), min(stop, own_first + pages), huge_page, memory)
