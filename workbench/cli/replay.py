@@ -90,8 +90,8 @@ def _totals(trace: Trace, settings: Settings) -> dict[str, Any]:
     """Replay batch by batch, and show how far that is."""
     from workbench.measure import totals
 
-    passes = 1 if settings.runs_as_captured else 2
-    with counting("events", passes * trace.event_count) as progress:
+    what, passes = ("events", 1) if settings.runs_as_captured else ("events, each twice", 2)
+    with counting(what, passes * trace.event_count) as progress:
         return totals(trace, settings=settings, progress=progress).to_dict()
 
 
