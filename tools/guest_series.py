@@ -4,6 +4,8 @@ python tools/guest_series.py choose FOLDER    tries constants on iteration 0 of 
 python tools/guest_series.py state FOLDER     every reporting series in the folder, by phase
 python tools/guest_series.py delay FOLDER     how much waits, for both delays
 python tools/guest_series.py ablate FOLDER    what each part of the model brings
+python tools/guest_series.py own FOLDER       QEMU's own memory over time, as what is left over
+python tools/guest_series.py floor FOLDER     how little of the build's error samples could explain
 
 FOLDER is compiling/latest of luhsra/hyperalloc-bench a385a2d3.  docs/validation.md has the results.
 """
@@ -23,7 +25,7 @@ import numpy as np
 from workbench.measure import drains, series_error
 from workbench.replay import Guest, Sampling, SeriesPrediction, predict_series
 from workbench.trace import GuestSeries, read_guest_series
-from workbench.units import GIB, HUGE_PAGE_BYTES, NANOSECONDS
+from workbench.units import GIB, HUGE_PAGE_BYTES, MIB, NANOSECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,6 +75,13 @@ def distance_gib(sampled: Sampled, prediction: SeriesPrediction) -> npt.NDArray[
     """How far each sample is predicted from what was measured."""
     difference = prediction.resident_bytes - sampled.series.columns["resident_bytes"]
     return np.abs(difference) / GIB
+
+
+def left_over(sampled: Sampled) -> npt.NDArray[np.int64]:
+    """Give what is measured beyond the guest's memory that is predicted to be resident."""
+    prediction = predict_series(sampled.series)
+    guest_bytes = prediction.resident_bytes - prediction.sampling.own_bytes
+    return sampled.series.columns["resident_bytes"] - guest_bytes
 
 
 def choose(folder: Path) -> None:
@@ -171,10 +180,76 @@ def ablate(folder: Path) -> None:
         print(f"{name} | " + " | ".join(errors))
 
 
+def own(folder: Path) -> None:
+    """Print what is left over at three times of a run, and the error if it were known."""
+    print("series | 30 to 150 s, MiB | 350 to 600 s | idle | error with idle's: all, GiB | build")
+    for sampled in found(folder):
+        left = left_over(sampled)
+        seconds = sampled.series.columns["time_ns"] / NANOSECONDS
+        parts = [
+            np.median(left[(seconds >= first) & (seconds < stop)]) / MIB
+            for first, stop in ((30, 150), (350, 600))
+        ]
+        idle = np.median(left[sampled.phase == PHASES.index("idle")])
+        away = np.abs(left - idle) / GIB
+        print(
+            f"{sampled.name} | "
+            + " | ".join(f"{part:.1f}" for part in (*parts, idle / MIB))
+            + f" | {away.mean():.4f} | {away[sampled.phase == PHASES.index('build')].mean():.4f}"
+        )
+
+
+def floor(folder: Path) -> None:
+    """Print the build's error, and what a correction fitted to these very samples leaves of it."""
+    print("series | build, with idle's own memory, GiB | with the correction")
+    for sampled in found(folder):
+        left = left_over(sampled)
+        left = (left - np.median(left[sampled.phase == PHASES.index("idle")])) / GIB
+        build = sampled.phase == PHASES.index("build")
+        explained = least_absolute(neighbours(sampled)[build], left[build])
+        print(
+            f"{sampled.name} | {np.abs(left[build]).mean():.4f} | "
+            f"{np.abs(left[build] - explained).mean():.4f}"
+        )
+
+
+def neighbours(sampled: Sampled) -> npt.NDArray[np.float64]:
+    """Give what is freed and what is taken around each sample, what waits, and 1; by column."""
+    columns = sampled.series.columns
+    free_bytes = columns["free_huge_pages"] * HUGE_PAGE_BYTES
+    change = np.diff(free_bytes, append=free_bytes[-1])
+    around = [np.roll(change, shift) for shift in range(-2, 4)]
+    used = columns["total_bytes"] - free_bytes
+    waiting = predict_series(sampled.series, sampling=Sampling(own_bytes=0)).resident_bytes - used
+    parts = [clip(part, 0) for part in around for clip in (np.maximum, np.minimum)]
+    return np.stack([*(part / GIB for part in (*parts, waiting)), np.ones(change.size)], axis=1)
+
+
+def least_absolute(
+    inputs: npt.NDArray[np.float64], output: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Fit a linear function by least absolute error (iterated weights); give its values."""
+    weights = np.ones(output.size)
+    fitted = output
+    for _ in range(100):
+        root = np.sqrt(weights)
+        factors = np.linalg.lstsq(inputs * root[:, None], output * root, rcond=None)[0]
+        fitted = inputs @ factors
+        weights = 1 / np.maximum(np.abs(output - fitted), 1e-4)
+    return fitted
+
+
 if __name__ == "__main__":
+    commands = {
+        "choose": choose,
+        "state": state,
+        "delay": delay,
+        "ablate": ablate,
+        "own": own,
+        "floor": floor,
+    }
     match sys.argv[1:]:
-        case ["choose" | "state" | "delay" | "ablate" as wanted, where]:
-            commands = {"choose": choose, "state": state, "delay": delay, "ablate": ablate}
+        case [wanted, where] if wanted in commands:
             commands[wanted](Path(where))
         case _:
             raise SystemExit(__doc__)
