@@ -158,6 +158,8 @@ def ablate(folder: Path) -> None:
         "with eight times the budget": (Guest(reporting_capacity=256), chosen),
         "without swings": (Guest(), replace(chosen, swing_rows=0)),
         "without lag": (Guest(), replace(chosen, lag_ns=0)),
+        "with a lag of 350 ms": (Guest(), replace(chosen, lag_ns=350_000_000)),
+        "with passes that take 100 ms": (Guest(reporting_delay_ns="2100ms"), chosen),
         "the model": (Guest(), chosen),
     }
     for name, variant in variants.items():

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tools.guest_series import CHOSEN_ON, distance_gib, read
+from tools.guest_series import CHOSEN_ON, PHASES, distance_gib, left_over, read
 from workbench.measure import drains, series_error
 from workbench.replay import predict_series
-from workbench.units import MIB
+from workbench.units import GIB, MIB
 
 FAST = "clang-base-auto-o9-d100-c32"
 STATED = [(CHOSEN_ON, 0), (CHOSEN_ON, 1), (FAST, 0), (FAST, 1)]
@@ -57,6 +57,16 @@ def test_the_mean_absolute_error_is_what_the_documentation_states(name, iteratio
     one = sampled(name, iteration)
 
     assert distance_gib(one, predict_series(one.series)).mean() < most_gib
+
+
+@pytest.mark.parametrize(("name", "iteration"), STATED)
+def test_it_is_below_0_02_gib_everywhere_once_qemus_own_memory_is_known(name, iteration):
+    """As the idle phase leaves it over: nothing comes, goes or waits there."""
+    one = sampled(name, iteration)
+    left = left_over(one)
+    own_bytes = np.median(left[one.phase == PHASES.index("idle")])
+
+    assert np.abs(left - own_bytes).mean() / GIB < 0.02
 
 
 def test_qemus_own_memory_is_what_iteration_0_leaves_over():
