@@ -75,6 +75,7 @@ def run_lab(
     capture: OpenCapture,
     command: str = "",
     stream: Path | None = None,
+    qemu_logs: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Boot the guests, let them perform the scenario, and capture them.  Returns `output`.
@@ -89,6 +90,8 @@ def run_lab(
         The command line that asked for this, for the trace.
     stream
         Where to write what the migration sends; None throws it away.
+    qemu_logs
+        The folder in which to keep QEMU's own trace log, NAME.log of each guest; None for none.
     progress
         Is told, in short sentences, what is going on.
 
@@ -121,6 +124,7 @@ def run_lab(
                 accelerator=accelerator,
                 lines=lines,
                 group=group,
+                qemu_logs=qemu_logs,
             )
             machines.append(stack.enter_context(machine))
         targets = _targets(machines, guest_facts(settings, kernel))

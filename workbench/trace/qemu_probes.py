@@ -1,0 +1,110 @@
+"""What an imported log says of its own lines: one probe for each of QEMU's trace events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from workbench.trace.imported import unseen_memory
+from workbench.trace.manifest import Probe
+from workbench.units import format_ns
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from workbench.trace.qemu_blocks import Block
+    from workbench.trace.qemu_lines import LogLines
+
+CLOCK_SLACK_NS: Final = 1_000_000
+"""Threads take the time before they take the log's lock, so lines may be this much out of order."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of the lines."""
+
+    discards: int = 0
+    elsewhere: int = 0
+    """Discards that were not in guest RAM."""
+    inflated: int = 0
+    lone_discards: int = 0
+    """Discards of no element that the log has."""
+    elements: int = 0
+    ranges: int = 0
+    not_discarded: int = 0
+    """Ranges of elements that QEMU did not discard: the log does not have them."""
+    without_discard: int = 0
+    """Pages of the balloon that no discard followed."""
+    config_writes: int = 0
+    unclear_writes: int = 0
+    """Writes to the config space that left `actual` as it was."""
+    status: int = 0
+    other_status: int = 0
+    """Of other devices, or of nobody knows which."""
+
+
+def probes(lines: LogLines, counts: Counts, blocks: Sequence[Sequence[Block]]) -> tuple[Probe, ...]:
+    """Describe each event, and last what no log has."""
+    places = "; ".join(note for each in blocks for block in each for note in block.notes)
+    discards = sum(count for name, count in lines.events.items() if name.startswith("ram_block"))
+    known = {
+        "ram_block_discard_range": (discards, counts.discards, counts.elsewhere, places),
+        "virtqueue_pop": (counts.elements, counts.ranges, 0, _queue_note(counts)),
+        "virtio_balloon_handle_output": (
+            lines.events["virtio_balloon_handle_output"],
+            counts.inflated,
+            counts.without_discard,
+            "pages without a discard were deflated" if counts.without_discard else "",
+        ),
+        "virtio_balloon_set_config": (
+            lines.events["virtio_balloon_set_config"],
+            counts.config_writes,
+            counts.unclear_writes,
+            "only writes of `actual` show what was written" if counts.unclear_writes else "",
+        ),
+        "virtio_set_status": (
+            lines.events["virtio_set_status"],
+            counts.status,
+            counts.other_status,
+            "" if counts.status else "no line tells which device is the balloon",
+        ),
+    }
+    found = [_probe(name, *each) for name, each in known.items()]
+    if counts.not_discarded:
+        found[1] = found[1].model_copy(update={"lost": {"not_discarded": counts.not_discarded}})
+    return (*found, _log(lines), *unseen_memory("QEMU's log"))
+
+
+def _probe(name: str, lines: int, events: int, unattributed: int, note: str) -> Probe:
+    if not lines:
+        note = note or f"no line of it is in the log; it is written with -trace enable={name}"
+    return Probe(
+        name=name, attached=bool(lines), reason=note, events=events, unattributed=unattributed
+    )
+
+
+def _queue_note(counts: Counts) -> str:
+    if counts.lone_discards:
+        return (
+            f"{counts.lone_discards:,} discards belong to no element that the log has: each counts "
+            "as one of its own"
+        )
+    return "" if counts.elements or not counts.discards else "no element was reported"
+
+
+def _log(lines: LogLines) -> Probe:
+    """The log as a whole: lines of other events and devices are named, damaged ones counted."""
+    notes = []
+    if lines.is_cut:
+        notes.append("its last line is cut")
+    if lines.set_back_ns > CLOCK_SLACK_NS:
+        notes.append(f"its clock was set back, by {format_ns(lines.set_back_ns)} at most")
+    if lines.unknown:
+        notes.append(f"{lines.unknown:,} lines are not QEMU's, or damaged")
+    return Probe(
+        name="log",
+        attached=True,
+        reason="; ".join(notes),
+        events=sum(lines.events.values()),
+        unattributed=lines.unknown,
+    )
