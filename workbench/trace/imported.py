@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 NOT_KNOWN: Final = "not known"
 """A fact that another tool's file does not have."""
 
-ROWS_AT_ONCE: Final = 1 << 18
-"""Rows that are collected before they are written: some 20 MB."""
+ROWS_AT_ONCE: Final = 1 << 16
+"""Rows that are collected before they are written: some 30 MB, as they are tuples until then."""
 
 UNKNOWN_HOST: Final = HostFacts(
     kernel=NOT_KNOWN,

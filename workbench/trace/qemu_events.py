@@ -29,18 +29,26 @@ STAMPED: Final = re.compile(rb"(\d{1,10})@(\d{1,10})\.(\d{6}):(\w+)([^\r\n]*)\r?
 """One line: thread (`qemu_get_thread_id`, not the process), seconds and microseconds of
 `gettimeofday`, the event, and what it says.  A line without its end was cut."""
 
+# What is imported has numbers as long as QEMU's can be: addresses of user memory, or 32 bits.
+
 DISCARD: Final = re.compile(
-    rb"ram_block_discard(?:_shared)?_range (.+)@0x([0-9a-f]+) \+ 0x([0-9a-f]+): "
-    rb"madvise: (\d+) fallocate: (\d+)(?: ret: (-?\d+))?"
+    rb"ram_block_discard(?:_shared)?_range (.+)@0x([0-9a-f]{1,15}) \+ 0x([0-9a-f]{1,15}): "
+    rb"madvise: (\d{1,10}) fallocate: (\d{1,10})(?: ret: (-?\d{1,10}))?"
 )
-OUTPUT: Final = re.compile(rb"virtio_balloon_handle_output section name: (.*) gpa: 0x([0-9a-f]+)")
+OUTPUT: Final = re.compile(
+    rb"virtio_balloon_handle_output section name: (.*) gpa: 0x([0-9a-f]{1,15})"
+)
 BAD_ADDRESS: Final = re.compile(rb"virtio_balloon_bad_addr 0x([0-9a-f]+)")
 TARGET: Final = re.compile(
     rb"virtio_balloon_to_target balloon target: 0x([0-9a-f]+) num_pages: (-?\d+)"
 )
-CONFIG_WRITE: Final = re.compile(rb"virtio_balloon_set_config actual: (\d+) oldactual: (\d+)")
-POP: Final = re.compile(
-    rb"virtqueue_pop vq 0x([0-9a-f]+) elem 0x[0-9a-f]+ in_num (\d+) out_num (\d+)"
+CONFIG_WRITE: Final = re.compile(
+    rb"virtio_balloon_set_config actual: (\d{1,10}) oldactual: (\d{1,10})"
 )
-NOTIFY: Final = re.compile(rb"virtio_queue_notify vdev 0x([0-9a-f]+) n \d+ vq 0x([0-9a-f]+)")
-STATUS: Final = re.compile(rb"virtio_set_status vdev 0x([0-9a-f]+) val (\d+)")
+POP: Final = re.compile(
+    rb"virtqueue_pop vq 0x([0-9a-f]{1,15}) elem 0x[0-9a-f]+ in_num (\d{1,10}) out_num (\d{1,10})"
+)
+NOTIFY: Final = re.compile(
+    rb"virtio_queue_notify vdev 0x([0-9a-f]{1,15}) n \d+ vq 0x([0-9a-f]{1,15})"
+)
+STATUS: Final = re.compile(rb"virtio_set_status vdev 0x([0-9a-f]{1,15}) val (\d{1,10})")
