@@ -82,8 +82,8 @@ def replay(
     else:
         _print(f"{trace.name}, {settings.label}", document)
         if output is not None:
-            chart = " and chart" if trace.manifest.saw_faults else ""
-            print_text(f"\nresult, ledger{chart}: {output}")
+            files = "result, ledger and chart" if trace.manifest.saw_faults else "result and ledger"
+            print_text(f"\n{files}: {output}")
     check_losses(trace, allow_lost=allow_lost)
 
 

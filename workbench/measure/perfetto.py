@@ -21,7 +21,7 @@ from workbench.measure.perfetto_counters import (
 )
 from workbench.measure.perfetto_slices import TRACKS, Slices
 from workbench.measure.trace_events import trace_events
-from workbench.replay import ReplayInBatches, Settings
+from workbench.replay import ROWS_AT_ONCE, ReplayInBatches, Settings
 from workbench.schema import EVENTS, GUEST_SAMPLES, SAMPLES
 
 if TYPE_CHECKING:
@@ -43,12 +43,18 @@ event: a screen is a few thousand pixels wide."""
 
 
 def export_perfetto(
-    trace: Trace, path: Path, *, progress: Callable[[int], None] = lambda _: None
+    trace: Trace,
+    path: Path,
+    *,
+    row_count: int = ROWS_AT_ONCE,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Write `path`, as JSON, or compressed if its name ends in .gz.
 
     Parameters
     ----------
+    row_count
+        Events at a time.  What is shown does not depend on it.
     progress
         Called with the number of events that were written since the last call.
 
@@ -76,7 +82,8 @@ def export_perfetto(
         places = {"host": HOST, "first_guest": FIRST_GUEST}
         export_samples(file, trace, origin_ns, **places)
         export_guest_samples(file, trace, origin_ns, first_guest=FIRST_GUEST)
-        _export_events(file, trace, origin_ns, progress)
+        run = ReplayInBatches(trace, Settings(), row_count=row_count, progress=progress)
+        _export_events(file, run, origin_ns)
 
 
 def _origin_ns(trace: Trace) -> int:
@@ -97,11 +104,8 @@ def _name_tracks(file: TraceEvents, trace: Trace) -> None:
             file.thread(FIRST_GUEST + vm, thread, name)
 
 
-def _export_events(
-    file: TraceEvents, trace: Trace, origin_ns: int, progress: Callable[[int], None]
-) -> None:
-    manifest = trace.manifest
-    run = ReplayInBatches(trace, Settings(), progress=progress)
+def _export_events(file: TraceEvents, run: ReplayInBatches, origin_ns: int) -> None:
+    manifest = run.trace.manifest
     span_ns = manifest.start_time_ns + manifest.duration_ns - origin_ns
     buckets = Buckets(origin_ns, max(SHORTEST_BUCKET_NS, -(-span_ns // BUCKETS_MAX)))
     guests = range(len(manifest.virtual_machines))

@@ -29,10 +29,6 @@ TRACKS: Final = {
 
 SCENARIO, MIGRATION, HINTS, REPORTS, BALLOON, DEVICE = TRACKS
 
-SLACK_NS: Final = 2
-"""Perfetto cuts times to nanoseconds, each on its own: a slice is made so much longer than those
-in it, which would stick out of it else."""
-
 _OPENING: Final = {
     Kind.MARKER: SCENARIO,
     Kind.MIGRATION_START: MIGRATION,
@@ -110,7 +106,7 @@ class Slices:
             self.process,
             REPORTS,
             first_ns - self.origin_ns,
-            stop_ns - first_ns + SLACK_NS,
+            stop_ns - first_ns,
             f"element {columns['element'][rows[0]]}",
             arguments,
         )

@@ -67,7 +67,7 @@ class TraceEvents:
     ) -> None:
         """Something that lasted."""
         number = process * THREADS_PER_PROCESS
-        times = {"ts": time_ns / 1000, "dur": duration_ns / 1000}
+        times = {"ts": _microseconds(time_ns), "dur": _microseconds(duration_ns)}
         self._write(
             {"ph": "X", "pid": number, "tid": number + thread, "name": name, **times}, arguments
         )
@@ -77,13 +77,13 @@ class TraceEvents:
     ) -> None:
         """Something that happened at once."""
         number = process * THREADS_PER_PROCESS
-        where = {"pid": number, "tid": number + thread, "ts": time_ns / 1000}
+        where = {"pid": number, "tid": number + thread, "ts": _microseconds(time_ns)}
         self._write({"ph": "i", "s": "t", "name": name, **where}, arguments)
 
     def counter(self, process: int, time_ns: int, name: str, unit: str, value: float) -> None:
         """A value from this time on; its track is called `name unit`."""
         number = process * THREADS_PER_PROCESS
-        where = {"pid": number, "tid": number, "ts": time_ns / 1000}
+        where = {"pid": number, "tid": number, "ts": _microseconds(time_ns)}
         self._write({"ph": "C", "name": name, **where}, {unit: value})
 
     def end(self) -> None:
@@ -96,6 +96,16 @@ class TraceEvents:
         text = json.dumps(document, separators=(",", ":"), allow_nan=False)
         self._file.write(self._between + text.encode())
         self._between = b",\n"
+
+
+def _microseconds(time_ns: int) -> float:
+    """Give a time in the format's unit, so that Perfetto gets the same nanosecond back.
+
+    It multiplies by 1000 and cuts (CoerceToTs in json_trace_utils.cc): a slice could end a
+    nanosecond after the next one begins.
+    """
+    time_us = time_ns / 1000
+    return time_us if int(time_us * 1000) == time_ns else (time_ns + 0.5) / 1000
 
 
 def _plain(value: float | str) -> int | float | str:

@@ -84,12 +84,16 @@ def _probe(name: str, lines: int, events: int, unattributed: int, note: str) -> 
 
 
 def _queue_note(counts: Counts) -> str:
+    notes = []
     if counts.lone_discards:
-        return (
+        notes.append(
             f"{counts.lone_discards:,} discards belong to no element that the log has: each counts "
             "as one of its own"
         )
-    return "" if counts.elements or not counts.discards else "no element was reported"
+    if counts.not_discarded:
+        ranges = "1 range" if counts.not_discarded == 1 else f"{counts.not_discarded:,} ranges"
+        notes.append(f"QEMU did not discard {ranges}: where, the log does not say")
+    return "; ".join(notes)
 
 
 def _log(lines: LogLines) -> Probe:
