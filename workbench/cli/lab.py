@@ -133,19 +133,19 @@ def run(
         record_access=access,
         settle_s=parse_seconds(settle),
     )
-    made_trace.refuse_existing(output)
-    _check_stream(settings, keep_stream)
-    kept = _Kept(stream=keep_stream, qemu_logs=qemu_logs)
-    _run(settings, output, Capture if capturing else Transcript, kept)
+    _check_files(output, settings, keep_stream)
+    _run(settings, output, Capture if capturing else Transcript, _Kept(keep_stream, qemu_logs))
     if capturing:
         made_trace.hand_over(output, as_json=as_json)
         made_trace.refuse_losses(output, allow_lost=allow_lost)
 
 
-def _check_stream(settings: LabSettings, stream: Path | None) -> None:
-    """Refuse a stream that would never come, come twice, or find no place."""
+def _check_files(output: Path, settings: LabSettings, stream: Path | None) -> None:
+    """Refuse a trace that is there, and a stream that would never come, twice, or find no place."""
+    from workbench.cli.made_trace import refuse_existing
     from workbench.errors import UsageError
 
+    refuse_existing(output)
     if stream is None:
         return
     if settings.migrate_at is None or settings.guest_count > 1:

@@ -26,7 +26,8 @@ THREADS_PER_PROCESS: Final = 100
 
 
 class _Sink(Protocol):
-    def write(self, data: bytes, /) -> int: ...
+    def write(self, data: bytes, /) -> int:
+        """Take these bytes, as a file does."""
 
 
 class TraceEvents:
