@@ -13,6 +13,7 @@ import pytest
 
 from workbench.capture.recorder import Capture
 from workbench.lab import LabSettings, load_scenario, run_lab
+from workbench.lab.settings import QUIET_S
 from workbench.measure import metrics, totals
 from workbench.measure.dictionary import KNOWN_WITHOUT_FAULTS
 from workbench.replay import replay
@@ -52,7 +53,7 @@ def test_an_imported_log_agrees_with_the_capture_of_the_same_run(tmp_path: Path)
     The host base is no secret of the capture's: a monitor answers it.  Here it is what puts the
     first discard where the capture saw it, and all others have to follow.
     """
-    settings = LabSettings(scenario=load_scenario("quick"))
+    settings = LabSettings(scenario=load_scenario("quick"), settle_s=QUIET_S)
     run_lab(
         settings, tmp_path / "ebpf.trace", capture=Capture, command="a test", qemu_logs=tmp_path
     )
