@@ -40,6 +40,9 @@ _INSTANTS: Final = frozenset(
     {Kind.RESET, Kind.INHIBIT, Kind.FEATURES, Kind.STATUS, Kind.CONFIG_WRITE, Kind.BITMAP_SYNC}
 )
 
+_SHOWN: Final = ("ram_block", "offset_bytes", "length_bytes", "status")
+"""What is said of a discard."""
+
 _FIRST_COMMAND_ID: Final = 2
 """Ids below it end a hinting: VIRTIO_BALLOON_CMD_ID_STOP and _DONE (virtio 1.2, 5.5.6.6)."""
 
@@ -65,36 +68,35 @@ class Slices:
 
     def add(self, columns: Columns, ledger: Ledger) -> None:
         """Take the next events, in the order of time."""
-        kind, vm = columns["kind"], columns["vm"]
-        own = vm == self.vm
-        self._add_reports(columns, ledger, np.flatnonzero(own & (kind == Kind.REPORT)))
-        is_own = own & (kind == Kind.DISCARD)
-        for row in np.flatnonzero(is_own & (columns["element"] == NO_ELEMENT)).tolist():
-            self._discard(columns, row, BALLOON, "inflate")
+        kind, own = columns["kind"], columns["vm"] == self.vm
+        is_discard = own & (kind == Kind.DISCARD)
+        is_inflated = is_discard & (columns["element"] == NO_ELEMENT)
+        self._add_elements(
+            columns,
+            ledger,
+            np.flatnonzero((own & (kind == Kind.REPORT)) | is_discard & ~is_inflated),
+        )
+        self._add_discards(columns, np.flatnonzero(is_inflated), BALLOON, "inflate")
         self._add_rest(columns, np.flatnonzero(own & ~np.isin(kind, _OFTEN)))
 
-    def _add_reports(self, columns: Columns, ledger: Ledger, reports: npt.NDArray[np.intp]) -> None:
-        """One slice for each element, and in it one for each discard."""
-        is_served = (columns["vm"] == self.vm) & (columns["kind"] == Kind.DISCARD)
-        discards = np.flatnonzero(is_served & (columns["element"] != NO_ELEMENT))
-        rows = np.concatenate((reports, discards))
-        if not rows.size:
-            return
+    def _add_elements(self, columns: Columns, ledger: Ledger, rows: npt.NDArray[np.intp]) -> None:
+        """One slice for each element, and after it those of its discards, which lie in it."""
         element = columns["element"][rows]
         order = np.argsort(element, kind="stable")
-        starts = np.flatnonzero(np.diff(element[order], prepend=element[order][0] - 1))
-        for part in np.split(rows[order], starts[1:]):
-            self._element(columns, ledger, part)
+        starts = np.flatnonzero(np.diff(element[order]) != 0) + 1
+        for part in np.split(rows[order], starts):
+            if part.size:
+                self._element(columns, ledger, part)
 
     def _element(self, columns: Columns, ledger: Ledger, rows: npt.NDArray[np.intp]) -> None:
         time_ns = columns["time_ns"][rows]
         first_ns = int(time_ns.min())
         stop_ns = int((time_ns + columns["duration_ns"][rows]).max())
-        reports = rows[columns["kind"][rows] == Kind.REPORT]
-        outcomes = ledger.outcome[reports]
+        is_report = columns["kind"][rows] == Kind.REPORT
+        reports = rows[is_report]
         counts = {
-            Outcome(code).name.lower(): int(count)
-            for code, count in enumerate(np.bincount(outcomes))
+            Outcome(code).name.lower(): count
+            for code, count in enumerate(np.bincount(ledger.outcome[reports]).tolist())
             if count
         }
         arguments = {
@@ -110,22 +112,18 @@ class Slices:
             f"element {columns['element'][rows[0]]}",
             arguments,
         )
-        for row in rows[columns["kind"][rows] == Kind.DISCARD].tolist():
-            self._discard(columns, row, REPORTS, "discard")
+        self._add_discards(columns, rows[~is_report], REPORTS, "discard")
 
-    def _discard(self, columns: Columns, row: int, track: int, name: str) -> None:
-        arguments = {
-            each: int(columns[each][row])
-            for each in ("ram_block", "offset_bytes", "length_bytes", "status")
-        }
-        self.file.slice(
-            self.process,
-            track,
-            int(columns["time_ns"][row]) - self.origin_ns,
-            int(columns["duration_ns"][row]),
-            name,
-            arguments,
-        )
+    def _add_discards(
+        self, columns: Columns, rows: npt.NDArray[np.intp], track: int, name: str
+    ) -> None:
+        """One slice for each, with its place and what came of it."""
+        lists = [columns[each][rows].tolist() for each in ("time_ns", "duration_ns", *_SHOWN)]
+        for time_ns, duration_ns, *values in zip(*lists, strict=True):
+            arguments = dict(zip(_SHOWN, values, strict=True))
+            self.file.slice(
+                self.process, track, time_ns - self.origin_ns, duration_ns, name, arguments
+            )
 
     def _add_rest(self, columns: Columns, rows: npt.NDArray[np.intp]) -> None:
         names = ("time_ns", "kind", "status", "offset_bytes", "length_bytes")

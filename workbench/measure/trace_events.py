@@ -25,6 +25,9 @@ THREADS_PER_PROCESS: Final = 100
 """Numbers of a process's threads follow its own; process 0 is the kernel's idle task."""
 
 
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+
+
 class _Sink(Protocol):
     def write(self, data: bytes, /) -> int:
         """Take these bytes, as a file does."""
@@ -34,18 +37,19 @@ class TraceEvents:
     """Writes one file.  Times are in nanoseconds since the beginning of what is shown.
 
     Processes and threads are named first; a process's number is 1 or more, a thread's 1 to 99.
+    Names of processes may be any text, all others are the caller's own words.
     """
 
     def __init__(self, file: _Sink, about: Arguments) -> None:
         self._file = file
         self._between = b""
-        head = json.dumps({name: _plain(value) for name, value in about.items()})
+        head = json.dumps({name: _shown(str(value)) for name, value in about.items()})
         self._file.write(b'{"otherData":' + head.encode() + b',"traceEvents":[\n')
 
     def process(self, process: int, name: str) -> None:
         """Name a process; they stand in the order of their numbers."""
         number = process * THREADS_PER_PROCESS
-        self._metadata(number, number, "process_name", {"name": name})
+        self._metadata(number, number, "process_name", {"name": _shown(name)})
         self._metadata(number, number, "process_sort_index", {"sort_index": process})
 
     def thread(self, process: int, thread: int, name: str) -> None:
@@ -92,9 +96,7 @@ class TraceEvents:
         self._file.write(b"\n]}\n")
 
     def _write(self, event: Arguments, arguments: Arguments) -> None:
-        plain = {name: _plain(value) for name, value in event.items()}
-        document = {**plain, "args": {name: _plain(value) for name, value in arguments.items()}}
-        text = json.dumps(document, separators=(",", ":"), allow_nan=False)
+        text = _ENCODER.encode({**event, "args": arguments})
         self._file.write(self._between + text.encode())
         self._between = b",\n"
 
@@ -109,11 +111,9 @@ def _microseconds(time_ns: int) -> float:
     return time_us if int(time_us * 1000) == time_ns else (time_ns + 0.5) / 1000
 
 
-def _plain(value: float | str) -> int | float | str:
+def _shown(text: str) -> str:
     """Make control characters visible: Perfetto takes text for C's, which ends at a zero."""
-    if not isinstance(value, str) or value.isprintable():
-        return value
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in value)
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 @contextlib.contextmanager

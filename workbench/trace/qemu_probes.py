@@ -66,7 +66,7 @@ def probes(lines: LogLines, counts: Counts, blocks: Sequence[Sequence[Block]]) -
             lines.events["virtio_set_status"],
             counts.status,
             counts.other_status,
-            "" if counts.status else "no line tells which device is the balloon",
+            "no line tells which device is the balloon" if counts.other_status else "",
         ),
     }
     found = [_probe(name, *each) for name, each in known.items()]
@@ -77,7 +77,8 @@ def probes(lines: LogLines, counts: Counts, blocks: Sequence[Sequence[Block]]) -
 
 def _probe(name: str, lines: int, events: int, unattributed: int, note: str) -> Probe:
     if not lines:
-        note = note or f"no line of it is in the log; it is written with -trace enable={name}"
+        absent = f"no line of it is in the log; it is written with -trace enable={name}"
+        note = "; ".join(each for each in (absent, note) if each)
     return Probe(
         name=name, attached=bool(lines), reason=note, events=events, unattributed=unattributed
     )
