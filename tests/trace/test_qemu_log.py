@@ -318,6 +318,15 @@ class TestSeveralGuests:
         assert len(trace.manifest.virtual_machines) == 1
         assert rows(trace, Kind.DISCARD, *PLACE) == [(0, 2 * MIB, 0), (14 * MIB, 2 * MIB, 1)]
 
+    @pytest.mark.parametrize("memory", [16 * MIB, None])
+    def test_threads_that_serve_one_queue_are_one_guest(self, tmp_path, memory):
+        """However little of the memory each of them discarded."""
+        lines = [pop(1, 1), discard(1, 2), pop(2, 1, thread=VCPU), discard(2, 8, thread=VCPU)]
+        trace = imported(tmp_path, lines, memory)
+
+        assert len(trace.manifest.virtual_machines) == 1
+        assert [row[2] for row in rows(trace, Kind.DISCARD, *PLACE)] == [0, 1]
+
     def test_one_base_is_none_for_two(self, tmp_path):
         threads = f"threads {MAIN}, {self.OTHER}"
         with pytest.raises(UsageError, match=re.escape(threads)):

@@ -130,3 +130,19 @@ def test_without_the_memory_it_is_at_least_what_was_discarded(tmp_path: Path) ->
     assert machine.memory_bytes == machine.ram_blocks[0].used_bytes == 16 * MIB
     assert machine.device.free_page_reporting is True
     assert trace.manifest.mid_life
+
+
+def test_reports_of_which_nothing_was_discarded_are_not_passed_over(tmp_path: Path) -> None:
+    """No discard tells which queue they came from; that they may have been there is said."""
+
+    def drive(device: Device) -> None:
+        device.write_config(CONFIG_POISON_OFFSET_BYTES, 0xAAAAAAAA)
+        device.report([(10 * MIB, PAGE_BYTES)])
+        device.report([(12 * MIB, PAGE_BYTES), (14 * MIB, PAGE_BYTES)])
+
+    trace = logged(tmp_path, drive)
+    probes = {probe.name: probe for probe in trace.manifest.probes}
+
+    assert rows(trace, Kind.REPORT, "element") == []
+    assert probes["virtqueue_pop"].unattributed == 2
+    assert "2 elements may be reports" in probes["virtqueue_pop"].reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -114,9 +115,12 @@ def _remarks(trace: Trace) -> Sequence[str]:
 
 def _size_bytes(path: Path) -> int:
     try:
-        return path.stat().st_size
+        found = path.stat()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    if not stat.S_ISREG(found.st_mode):
+        raise InputError(f"{path}: cannot be read: it is no file that can be read more than once")
+    return found.st_size
 
 
 def _by_block(words: Sequence[str], option: str, parse: Callable[[str], int]) -> dict[str, int]:

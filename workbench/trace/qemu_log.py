@@ -249,7 +249,11 @@ class _Importer:
     def _on_pop(self, line: Line, pop: Pop) -> None:
         self._end_turn(line.thread)
         guest = self._guest(line.thread)
-        if guest is None or pop.queue != guest.seen.queue or pop.in_count > LONGEST_ELEMENT:
+        if guest is None or pop.in_count > LONGEST_ELEMENT:
+            return
+        if not guest.seen.queue:
+            self.counts.of_unknown_queues += pop.in_count > 0 and pop.out_count == 0
+        if pop.queue != guest.seen.queue:
             return
         self._open[line.thread] = _Element(guest.next_element, line.time_ns, pop.in_count)
         guest.next_element += 1

@@ -30,6 +30,8 @@ class Counts:
     lone_discards: int = 0
     """Discards of no element that the log has."""
     elements: int = 0
+    of_unknown_queues: int = 0
+    """Elements that may have been reports, of guests whose reporting queue nothing tells."""
     ranges: int = 0
     not_discarded: int = 0
     """Ranges of elements that QEMU did not discard: the log does not have them."""
@@ -49,7 +51,12 @@ def probes(lines: LogLines, counts: Counts, blocks: Sequence[Sequence[Block]]) -
     discards = sum(count for name, count in lines.events.items() if name.startswith("ram_block"))
     known = {
         "ram_block_discard_range": (discards, counts.discards, counts.elsewhere, places),
-        "virtqueue_pop": (counts.elements, counts.ranges, 0, _queue_note(counts)),
+        "virtqueue_pop": (
+            counts.elements + counts.of_unknown_queues,
+            counts.ranges,
+            counts.of_unknown_queues,
+            _queue_note(counts),
+        ),
         "virtio_balloon_handle_output": (
             lines.events["virtio_balloon_handle_output"],
             counts.inflated,
@@ -90,6 +97,11 @@ def _queue_note(counts: Counts) -> str:
         notes.append(
             f"{counts.lone_discards:,} discards belong to no element that the log has: each counts "
             "as one of its own"
+        )
+    if counts.of_unknown_queues:
+        notes.append(
+            f"{counts.of_unknown_queues:,} elements may be reports of which nothing was discarded: "
+            "no discard tells which queue is the reporting queue"
         )
     if counts.not_discarded:
         ranges = "1 range" if counts.not_discarded == 1 else f"{counts.not_discarded:,} ranges"

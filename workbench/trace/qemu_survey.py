@@ -1,7 +1,8 @@
 """What a log as a whole shows: which guests it is about, where their RAM lies, their queues.
 
-A line has the thread that wrote it, not the process.  QEMU serves the balloon's queues in one
-thread, so the threads that discard tell the guests apart.
+A line has the thread that wrote it, not the process.  QEMU serves the balloon's queues in its main
+thread, or in that of the processor that kicked: threads belong together that take elements from one
+queue, or discard one memory.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ class Survey:
 
     def read(self, lines: Iterable[Line]) -> None:
         """Take all lines."""
-        popped: dict[int, Pop | None] = {}
+        popped: dict[int, Pop] = {}
         inflating: dict[int, Output] = {}
         for thread, _, said in lines:
             if isinstance(said, Discard):
@@ -136,7 +137,10 @@ class Survey:
         for thread in sorted(self._spans):
             spans = self._spans[thread]
             for guest in guests:
-                if _are_of_one_guest(guest.spans, spans, sizes):
+                is_same_queue = any(
+                    self._votes[each].keys() & self._votes[thread].keys() for each in guest.threads
+                )
+                if is_same_queue or _are_of_one_guest(guest.spans, spans, sizes):
                     self._join(guest, thread)
                     break
             else:
