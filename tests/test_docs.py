@@ -66,7 +66,9 @@ def test_the_python_of_the_readme_runs(tmp_path):
 
 def test_every_option_the_readme_uses_exists(capsys):
     commands = re.findall(
-        r"^workbench (\w+(?: run| series| overcommit)?)([^#\n]*)", read("README.md"), re.MULTILINE
+        r"^workbench (\w+(?: run| series| overcommit| qemu-log| perfetto)?)([^#\n]*)",
+        read("README.md"),
+        re.MULTILINE,
     )
     unknown = []
     for command, arguments in commands:

@@ -29,6 +29,10 @@ _RINGS = 0x100000
 _TABLES = 0x200000
 """Guest addresses of the rings and of the indirect tables."""
 
+_BALLOON_RINGS = 0x300000
+_BALLOON_ROOM = 0x8000
+"""The same of the inflate and the deflate queue, each with its room."""
+
 _QUEUE_SIZE = 32
 _WRITE, _INDIRECT = 2, 4
 """Descriptor flags (virtio 1.2, 2.7.5)."""
@@ -90,6 +94,29 @@ class Device:
         self._write("w", ring + 2, self._available & 0xFFFF)
         self._write("w", _NOTIFY + 4 * self._queue, self._queue)
 
+    def enable_balloon_queue(self, queue: int) -> None:
+        """Enable the inflate queue (0) or the deflate queue (1)."""
+        rings = _BALLOON_RINGS + queue * _BALLOON_ROOM
+        self._ask(f"memset {rings} {_BALLOON_ROOM} 0")
+        self._write("w", _BAR + 0x16, queue)
+        for offset, address in ((0x20, 0), (0x28, 16 * _QUEUE_SIZE), (0x30, 4096)):
+            self._write("l", _BAR + offset, rings + address)
+            self._write("l", _BAR + offset + 4, 0)
+        self._write("w", _BAR + 0x1C, 1)
+
+    def give_pages(self, queue: int, number: int, frames: Sequence[int]) -> None:
+        """Put page frames into the inflate or the deflate queue, as its element `number`."""
+        rings = _BALLOON_RINGS + queue * _BALLOON_ROOM
+        place = rings + 8192 + number * 256
+        content = struct.pack(f"<{len(frames)}I", *frames)
+        self._ask(f"write {place} {len(content)} 0x{content.hex()}")
+        descriptor = struct.pack("<QIHH", place, len(content), 0, 0)
+        self._ask(f"write {rings + 16 * number} 16 0x{descriptor.hex()}")
+        ring = rings + 16 * _QUEUE_SIZE
+        self._write("w", ring + 4 + 2 * number, number)
+        self._write("w", ring + 2, number + 1)
+        self._write("w", _NOTIFY + 4 * queue, queue)
+
     def used_count(self) -> int:
         """How many elements the device has returned."""
         return int(self._ask(f"readw {_RINGS + 4096 + 2}"), 0)
@@ -111,7 +138,11 @@ class Device:
 
 @contextlib.contextmanager
 def halted_machine(
-    folder: Path, *, properties: str = "free-page-reporting=on", balloon: bool = True
+    folder: Path,
+    *,
+    properties: str = "free-page-reporting=on",
+    balloon: bool = True,
+    arguments: Sequence[str] = (),
 ) -> Iterator[tuple[subprocess.Popen[bytes], Device]]:
     """Start a QEMU whose processor halts at once, and connect to its device."""
     firmware = bytearray(b"\xf4" * 65536)
@@ -129,6 +160,7 @@ def halted_machine(
             *("-bios", str(folder / "halt.bin"), "-name", "halted"),
             *("-qtest", f"unix:{folder / 'qtest'}", "-qtest-log", "none"),
             *device,
+            *arguments,
         ]
     )
     try:

@@ -59,6 +59,22 @@ def test_what_a_lab_run_cannot_be_is_wrong_usage(played, capsys, tmp_path, optio
     assert played == []
 
 
+def test_logs_of_qemu_go_to_the_folder_that_is_named(monkeypatch, capsys, tmp_path) -> None:
+    """It is made, and the lab is told."""
+    told = []
+
+    def run_lab(_settings, output, *, qemu_logs, **_options):
+        told.append((qemu_logs, qemu_logs.is_dir()))
+        return write_trace(output, TWO_BLOCKS).path
+
+    monkeypatch.setattr(lab, "run_lab", run_lab)
+    words = ("--qemu-logs", str(tmp_path / "new" / "logs"), "-o", str(tmp_path / "x.trace"))
+    code, _, _ = run(capsys, "lab", "run", "churn", *words)
+
+    assert code == 0
+    assert told == [(tmp_path / "new" / "logs", True)]
+
+
 def test_an_existing_folder_is_not_overwritten(played, capsys, tmp_path) -> None:
     """A trace is never replaced by a run of the lab."""
     code, _, said = run(capsys, "lab", "run", "churn", "-o", str(tmp_path))

@@ -83,9 +83,8 @@ COMMANDS: Final[dict[str, Entry]] = {
     "validate": Entry(
         "workbench.cli.validate", "Predict settings from captures, and compare with live runs."
     ),
-    "import": Entry(
-        "workbench.cli.imports", "Read what another tool sampled, and predict from it."
-    ),
+    "import": Entry("workbench.cli.imports", "Read what another tool sampled or logged."),
+    "export": Entry("workbench.cli.export", "Write a trace for Perfetto, or as CSV."),
     "demo": Entry("workbench.cli.demo", "Replay every bundled trace; write charts and a table."),
     "conform": Entry(
         "workbench.cli.conform",

@@ -1,4 +1,4 @@
-"""Read what another tool sampled, check it, keep it, and say what it shows."""
+"""Read what another tool sampled or logged, check it, keep it, and say what it shows."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from workbench.cli import import_traces
 from workbench.cli.app import command_app
 from workbench.cli.output import JsonOption, note, print_json, print_table, print_text, working
 from workbench.cli.result_folder import check_output, fresh_result
@@ -20,7 +21,7 @@ app = command_app()
 
 @app.callback()
 def imports() -> None:
-    """Read what another tool sampled, and predict from it."""
+    """Read what another tool sampled or logged."""
 
 
 @app.command()
@@ -77,6 +78,10 @@ def series(
     _print(prediction, document)
     if output is not None:
         print_text(f"\nseries, result and chart: {output}")
+
+
+app.command("qemu-log")(import_traces.qemu_log)
+app.command("csv")(import_traces.from_csv)
 
 
 def _print(prediction: SeriesPrediction, document: dict[str, Any]) -> None:

@@ -91,7 +91,9 @@ def _fact(name: str, value: object) -> str:
 
 
 def _probe(probe: Mapping[str, Any]) -> tuple[str, str, str, str]:
-    attached = "yes" if probe["attached"] else f"no: {probe['reason']}"
+    attached = "yes" if probe["attached"] else "no"
+    if probe["reason"]:
+        attached += f": {probe['reason']}"
     lost = ", ".join(f"{count:,} {reason}" for reason, count in probe["lost"].items() if count)
     return probe["name"], attached, f"{probe['events']:,}", lost or "0"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import typer
 
@@ -43,6 +43,10 @@ MigrateAt = Annotated[
 ]
 KeepStream = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Keep what the migration of a guest sends.")
+]
+QemuLogs = Annotated[
+    Path | None,
+    typer.Option("--qemu-logs", metavar="DIR", help="Have QEMU write its own trace there too."),
 ]
 AttachAfter = Annotated[
     str | None, typer.Option(metavar="STEP", help="Begin the capture at a step or mark.")
@@ -93,6 +97,7 @@ def run(
     access: AccessOption = False,
     migrate_at: MigrateAt = None,
     keep_stream: KeepStream = None,
+    qemu_logs: QemuLogs = None,
     attach_after: AttachAfter = None,
     accelerator: Annotated[Literal["tcg", "kvm", "auto"], typer.Option(help="How to run.")] = "tcg",
     settle: Settle = "10s",
@@ -128,18 +133,19 @@ def run(
         record_access=access,
         settle_s=parse_seconds(settle),
     )
-    made_trace.refuse_existing(output)
-    _check_stream(settings, keep_stream)
-    _run(settings, output, Capture if capturing else Transcript, keep_stream)
+    _check_files(output, settings, keep_stream)
+    _run(settings, output, Capture if capturing else Transcript, _Kept(keep_stream, qemu_logs))
     if capturing:
         made_trace.hand_over(output, as_json=as_json)
         made_trace.refuse_losses(output, allow_lost=allow_lost)
 
 
-def _check_stream(settings: LabSettings, stream: Path | None) -> None:
-    """Refuse a stream that would never come, come twice, or find no place."""
+def _check_files(output: Path, settings: LabSettings, stream: Path | None) -> None:
+    """Refuse a trace that is there, and a stream that would never come, twice, or find no place."""
+    from workbench.cli.made_trace import refuse_existing
     from workbench.errors import UsageError
 
+    refuse_existing(output)
     if stream is None:
         return
     if settings.migrate_at is None or settings.guest_count > 1:
@@ -148,12 +154,27 @@ def _check_stream(settings: LabSettings, stream: Path | None) -> None:
         raise UsageError(f"{stream}: is there already, or its folder is not; choose another name")
 
 
-def _run(settings: LabSettings, output: Path, recorder: OpenCapture, stream: Path | None) -> None:
+class _Kept(NamedTuple):
+    """What is kept of a run besides its trace."""
+
+    stream: Path | None
+    qemu_logs: Path | None
+
+
+def _run(settings: LabSettings, output: Path, recorder: OpenCapture, kept: _Kept) -> None:
     from workbench.cli.made_trace import this_command
     from workbench.lab import run_lab
 
+    if kept.qemu_logs is not None:
+        kept.qemu_logs.mkdir(parents=True, exist_ok=True)
     run_lab(
-        settings, output, capture=recorder, command=this_command(), stream=stream, progress=note
+        settings,
+        output,
+        capture=recorder,
+        command=this_command(),
+        stream=kept.stream,
+        qemu_logs=kept.qemu_logs,
+        progress=note,
     )
 
 

@@ -44,7 +44,7 @@ def hand_over(output: Path, *, as_json: bool) -> None:
                 "trace": output,
                 "scenario": manifest.scenario,
                 "duration_ns": manifest.duration_ns,
-                "events": len(trace.columns("events")["kind"]),
+                "events": trace.event_count,
                 "lost_events": manifest.lost_events,
                 "probes": manifest.probes,
                 "virtual_machines": [machine.name for machine in manifest.virtual_machines],

@@ -82,7 +82,8 @@ def replay(
     else:
         _print(f"{trace.name}, {settings.label}", document)
         if output is not None:
-            print_text(f"\nresult, ledger and chart: {output}")
+            files = "result, ledger and chart" if trace.manifest.saw_faults else "result and ledger"
+            print_text(f"\n{files}: {output}")
     check_losses(trace, allow_lost=allow_lost)
 
 
@@ -96,16 +97,18 @@ def _totals(trace: Trace, settings: Settings) -> dict[str, Any]:
 
 
 def _print(title: str, document: dict[str, Any]) -> None:
-    """Print the metrics; counters that stayed 0 are left out."""
+    """Print the metrics; counters that stayed 0, and what a note explains, are left out."""
     from workbench.measure import BY_NAME, Aggregate, metric_text
 
     print_text(title)
-    for remark in document["identifiable"]["notes"]:
+    notes = document["identifiable"]["notes"]
+    for remark in notes:
         note(remark)
     rows = [
         (name, metric_text(entry))
         for name, entry in document["metrics"].items()
         if entry["value"] != 0 or BY_NAME[name].aggregate is not Aggregate.COUNT
+        if entry.get("reason") not in notes
     ]
     print_table(("metric", "value"), rows, right=("value",))
 
@@ -116,4 +119,5 @@ def _write(run: Replay, document: dict[str, Any], folder: Path) -> None:
 
     with fresh_result(document, folder) as fresh:
         write_ledger(run, fresh / "ledger.parquet")
-        plot.save(plot.resident_memory(run), fresh / "resident_memory.png")
+        if run.trace.manifest.saw_faults:
+            plot.save(plot.resident_memory(run), fresh / "resident_memory.png")

@@ -14,6 +14,7 @@ from workbench.lab.access_plugin import access_plugin
 from workbench.lab.image import init_script, pack_image
 from workbench.lab.kernel import require_tools
 from workbench.lab.qmp import Qmp
+from workbench.trace import LOG_ARGUMENTS
 from workbench.units import MIB
 
 if TYPE_CHECKING:
@@ -147,6 +148,7 @@ def running_machine(
     accelerator: str,
     lines: queue.SimpleQueue[Line],
     group: Sequence[str] = (),
+    qemu_logs: Path | None = None,
 ) -> Iterator[Machine]:
     """Start one guest, stopped before its first instruction; end it in the end, whatever happened.
 
@@ -158,6 +160,8 @@ def running_machine(
         A folder of its own, for its disk, sockets and logs.
     group
         A command that moves itself into a memory cgroup and then runs the rest of its line.
+    qemu_logs
+        The folder in which QEMU's own trace log is kept, under the guest's name.
     """
     require_tools(TOOLS)
     name = f"{settings.scenario.name}-{vm}"
@@ -168,6 +172,8 @@ def running_machine(
     arguments = qemu_arguments(
         settings, name=name, kernel=kernel, folder=folder, accelerator=accelerator
     )
+    if qemu_logs:
+        arguments += ["-D", str(qemu_logs / f"{name}.log"), *LOG_ARGUMENTS]
     access_map = folder / "accesses" if settings.record_access else None
     if access_map:
         make_access_map(access_map, settings.memory_bytes)

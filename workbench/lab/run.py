@@ -8,6 +8,7 @@ import tempfile
 import time
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -75,6 +76,7 @@ def run_lab(
     capture: OpenCapture,
     command: str = "",
     stream: Path | None = None,
+    qemu_logs: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Boot the guests, let them perform the scenario, and capture them.  Returns `output`.
@@ -89,6 +91,8 @@ def run_lab(
         The command line that asked for this, for the trace.
     stream
         Where to write what the migration sends; None throws it away.
+    qemu_logs
+        The folder in which to keep QEMU's own trace log, NAME.log of each guest; None for none.
     progress
         Is told, in short sentences, what is going on.
 
@@ -109,19 +113,13 @@ def run_lab(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="workbench-lab-")))
         group = stack.enter_context(prepared_host(settings, folder.name, progress))
         lines: queue.SimpleQueue[Line] = queue.SimpleQueue()
+        start = partial(running_machine, settings, kernel=kernel, accelerator=accelerator)
         machines = []
         for vm in range(settings.guest_count):
             interruptions.check()
-            (folder / str(vm)).mkdir()
-            machine = running_machine(
-                settings,
-                vm=vm,
-                kernel=kernel,
-                folder=folder / str(vm),
-                accelerator=accelerator,
-                lines=lines,
-                group=group,
-            )
+            own = folder / str(vm)
+            own.mkdir()
+            machine = start(vm=vm, folder=own, lines=lines, group=group, qemu_logs=qemu_logs)
             machines.append(stack.enter_context(machine))
         targets = _targets(machines, guest_facts(settings, kernel))
         session = _Session(settings, machines, lines, interruptions, progress, stream=stream)

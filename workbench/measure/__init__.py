@@ -33,6 +33,7 @@ from workbench.measure.pairs import (
     reclaimed_over_time,
     savings,
 )
+from workbench.measure.perfetto import export_perfetto
 from workbench.measure.replay_totals import ReplayTotals, totals
 from workbench.measure.result import refused_document, result_document, write_ledger
 from workbench.measure.series import Series, add, thin
@@ -55,6 +56,7 @@ __all__ = [
     "curve_frame",
     "describe",
     "drains",
+    "export_perfetto",
     "find_on",
     "find_pair",
     "is_pair",

@@ -315,4 +315,13 @@ MEASURED_METRICS: Final[tuple[Metric, ...]] = (
     ),
 )
 
+KNOWN_WITHOUT_FAULTS: Final = frozenset(
+    {
+        *("reports", "ranges", "reported_bytes", "discards", "discarded_bytes", "discards_failed"),
+        *(f"skipped_{reason}" for reason in SKIP_REASONS),
+        *("hinted_bytes", "model_error_mean", "model_error_final", "events_lost"),
+    }
+)
+"""Metrics of what guests asked and QEMU did; all others are of memory that guests touched."""
+
 BY_NAME: Final[dict[str, Metric]] = {metric.name: metric for metric in METRICS + MEASURED_METRICS}

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from workbench.measure import series
-from workbench.measure.dictionary import METRICS
+from workbench.measure.dictionary import BY_NAME, KNOWN_WITHOUT_FAULTS, METRICS
 from workbench.measure.metric_totals import Totals
 from workbench.measure.residency import machine_indexes, resident_series
 from workbench.measure.swap import DEAD, UNKNOWN_DEAD
-from workbench.replay import pages_sent, swap_costs
+from workbench.replay import NO_FAULTS, pages_sent, swap_costs
 from workbench.schema import Kind
 from workbench.units import NANOSECONDS
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from workbench.replay import Replay
+    from workbench.trace import Manifest
 
 _SMALLEST_FALL = 0.1
 """Of the peak.  Smaller swings are the guest's daemons and page cache at work, not a free."""
@@ -31,22 +32,29 @@ def metrics(run: Replay) -> dict[str, dict[str, object]]:
     A metric that has no value in this run is None, with a `reason`.
     """
     values = _totals(run) | _migration(run) | _rest(run)
-    return with_units(values, {"drain_seconds": _NO_DRAIN}, run.model_error["reason"])
+    reasons = {"drain_seconds": _NO_DRAIN}
+    return with_units(run.trace.manifest, values, reasons, run.model_error["reason"])
 
 
 def with_units(
-    values: Mapping[str, Any], reasons: Mapping[str, str], unknown: str | None
+    manifest: Manifest, values: Mapping[str, Any], reasons: Mapping[str, str], unknown: str | None
 ) -> dict[str, dict[str, object]]:
     """Give every metric of the dictionary as ``{value, unit}``.
 
     Parameters
     ----------
+    manifest
+        Of a trace; where it saw no faults, what depends on them has no value.
     reasons
         Why a metric has no value, by name; of those about dead pages it is known.
     unknown
         Why, of any other.
     """
     reasons = {**dict.fromkeys(DEAD, UNKNOWN_DEAD), **reasons}
+    if not manifest.saw_faults:
+        unseen = BY_NAME.keys() - KNOWN_WITHOUT_FAULTS
+        values = {**values, **dict.fromkeys(unseen)}
+        reasons |= dict.fromkeys(unseen, NO_FAULTS)
     result: dict[str, dict[str, object]] = {}
     for metric in METRICS:
         value = values[metric.name]
@@ -95,6 +103,8 @@ def _rest(run: Replay) -> dict[str, Any]:
 
 def drain_seconds(run: Replay) -> float | None:
     """Say how long the last lasting fall of resident memory took, to 90 %: see the dictionary."""
+    if not run.trace.manifest.saw_faults:
+        return None
     drains = [_machine_drain_ns(run, vm) for vm in machine_indexes(run)]
     found = [drain for drain in drains if drain is not None]
     return max(found) / NANOSECONDS if found else None

@@ -54,10 +54,10 @@ class ReplayTotals:
     def __repr__(self) -> str:
         """Say what was replayed and how it ended, in one line."""
         final_bytes = self.metrics["resident_bytes_final"]["value"]
+        final = "unknown memory" if final_bytes is None else format_bytes(final_bytes)
         return (
             f"<ReplayTotals of {self.trace.name}, {self.settings.label}: "
-            f"{self.document['events']['total']:,} events, {format_bytes(final_bytes)} resident at "
-            "the end>"
+            f"{self.document['events']['total']:,} events, {final} resident at the end>"
         )
 
     def _repr_html_(self) -> str:
@@ -119,7 +119,10 @@ def totals(
     return ReplayTotals(
         trace=trace,
         settings=chosen,
-        document={**document, "metrics": with_units(values, reasons, error["reason"])},
+        document={
+            **document,
+            "metrics": with_units(trace.manifest, values, reasons, error["reason"]),
+        },
     )
 
 

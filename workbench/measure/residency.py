@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from workbench.errors import UnidentifiableError
 from workbench.measure import series
 from workbench.measure.series import Series
+from workbench.replay import NO_FAULTS
 from workbench.units import PAGE_BYTES
 
 if TYPE_CHECKING:
@@ -23,12 +25,18 @@ def machine_indexes(run: Replay) -> range:
 
 
 def resident_series(run: Replay, vm: int | None = None) -> Series:
-    """Predicted resident bytes of one machine, or of all together, over the capture's span."""
+    """Predicted resident bytes of one machine, or of all together, over the capture's span.
+
+    Raises
+    ------
+    UnidentifiableError
+        The trace has no faults.
+    """
     return _series(run, run.ledger.resident_delta_pages, run.initial_resident_pages, vm)
 
 
 def swapped_series(run: Replay, vm: int | None = None) -> Series:
-    """Predicted swapped bytes of one machine, or of all together, over the capture's span."""
+    """Predicted swapped bytes of one machine, or of all together; likewise."""
     return _series(run, run.ledger.swapped_delta_pages, run.initial_swapped_pages, vm)
 
 
@@ -65,6 +73,8 @@ def _series(
     initial_pages: npt.NDArray[np.int64],
     vm: int | None,
 ) -> Series:
+    if not run.trace.manifest.saw_faults:
+        raise UnidentifiableError(f"{run.trace.name}: {NO_FAULTS}")
     machines = machine_indexes(run) if vm is None else [vm]
     ledger = run.ledger
     moved = (delta_pages != 0) & np.isin(ledger.vm, list(machines))

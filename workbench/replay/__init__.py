@@ -16,6 +16,7 @@ from workbench.replay.door import (
 )
 from workbench.replay.event_counts import SKIPPED
 from workbench.replay.every_size import Curve, curve
+from workbench.replay.facts import NO_FAULTS
 from workbench.replay.grid import replay_all
 from workbench.replay.guest_series import (
     LINUX_REPORTING,
@@ -34,6 +35,7 @@ from workbench.replay.settings import Cost, Device, Guest, Host, Settings, read_
 
 __all__ = [
     "LINUX_REPORTING",
+    "NO_FAULTS",
     "ROWS_AT_ONCE",
     "SKIPPED",
     "Cost",

@@ -87,7 +87,7 @@ class Replay:
         """Say what was replayed and how it ended, in one line."""
         return (
             f"<Replay of {self.trace.name}, {self.settings.label}: {self.events['total']:,} "
-            f"events, {format_bytes(self.final_resident_bytes)} resident at the end, "
+            f"events, {self._final_text()} resident at the end, "
             f"{self._error_text()}>"
         )
 
@@ -98,7 +98,7 @@ class Replay:
             "events": f"{self.events['total']:,}",
             "ranges discarded": f"{self.events['discarded']:,}",
             "ranges skipped": f"{sum(self.events['skipped'].values()):,}",
-            "resident at the end": format_bytes(self.final_resident_bytes),
+            "resident at the end": self._final_text(),
             "model error": self._error_text(),
             "notes": "; ".join(self.identifiable.notes) or "none",
         }
@@ -107,6 +107,10 @@ class Replay:
             for name, text in rows.items()
         )
         return f"<p><b>Replay of {html.escape(self.trace.name)}</b></p><table>{cells}</table>"
+
+    def _final_text(self) -> str:
+        is_known = self.trace.manifest.saw_faults
+        return format_bytes(self.final_resident_bytes) if is_known else "unknown memory"
 
     def _error_text(self) -> str:
         error = self.model_error["resident_bytes"]

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from workbench.trace.reader import Columns
 
 
+NO_FAULTS: Final = (
+    "the trace has no faults, so nothing shows what the guest held: only what was reported and "
+    "discarded is known, not how much memory was resident or in swap"
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineFacts:
     """One machine, as captured."""
@@ -56,6 +62,8 @@ class MachineFacts:
     """Whether guest RAM is a file or shared, which swaps otherwise."""
     swaps: bool
     """Whether any page of any guest was ever in swap: what one keeps, others must do without."""
+    saw_faults: bool
+    """Whether what the guest touched is in the trace."""
     shows_limit: bool
     """Whether it is seen how much memory the RAM of all guests had: some of it went to swap."""
 
@@ -167,12 +175,15 @@ class FactsSoFar:
             page_bytes=max((block.page_bytes for block in machine.ram_blocks), default=PAGE_BYTES),
             shares_memory=any(block.shared for block in machine.ram_blocks),
             swaps=self._swaps,
+            saw_faults=self._manifest.saw_faults,
             shows_limit=self._shows_limit,
         )
 
     def _notes(self) -> list[str]:
         manifest = self._manifest
         notes = []
+        if not manifest.saw_faults:
+            notes.append(NO_FAULTS)
         if self._collapses:
             notes.append(
                 "khugepaged collapsed pages, Linux does not say which: not exact to the page"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from workbench.errors import UnidentifiableError
 from workbench.model import GuestPoison, negotiate
+from workbench.replay.facts import NO_FAULTS
 from workbench.replay.reporting import clears_anew, guest_poison, reporting_under
 from workbench.replay.settings import Settings
 from workbench.units import PAGE_BYTES
@@ -257,6 +258,8 @@ def _judge_host(machine: MachineFacts, settings: Settings) -> str | None:
         return None
     if not settings.host.is_chosen and not machine.swaps:
         return None
+    if not machine.saw_faults:
+        return NO_FAULTS
     if machine.page_bytes > PAGE_BYTES or machine.shares_memory:
         return "guest RAM is of huge pages or shared: the model of the host does not swap such"
     is_unknown = not machine.shows_limit and settings.host.memory_bytes is None
@@ -274,6 +277,7 @@ def _judge_placing(machine: MachineFacts, settings: Settings, change: str) -> st
     """
     obstacles = {
         "no report is in the trace": machine.ranges == 0,
+        "no fault is in the trace": not machine.saw_faults,
         _UNKNOWN_LIMIT: not _knows_limit(machine, settings),
         "discards were inhibited for a while": machine.inhibitions > 0,
         f"QEMU did not discard {machine.poisoned} poisoned ranges": machine.poisoned > 0,

@@ -19,10 +19,12 @@ from workbench.trace.manifest import (
     RamBlock,
     VirtualMachine,
 )
+from workbench.trace.qemu_events import LOG_ARGUMENTS
 from workbench.trace.reader import Trace, read_trace
 from workbench.trace.writer import TraceWriter
 
 __all__ = [
+    "LOG_ARGUMENTS",
     "BalloonProperties",
     "GuestFacts",
     "GuestSeries",

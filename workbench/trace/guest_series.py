@@ -39,7 +39,7 @@ _CSV_COLUMNS: Final = {
 
 _NEEDED: Final = ("time", "small", "huge", "total")
 
-_SEPARATORS: Final = {";": "semicolons", "\t": "tabs", "|": "bars"}
+SEPARATORS: Final = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 _STOP_S: Final = 10**9
 _STOP_BYTES: Final = 2**52
@@ -199,7 +199,7 @@ def _check_header(path: Path, header: list[str]) -> None:
     if not header:
         raise InputError(f"{path}: is empty, expected a header such as {','.join(_NEEDED)}")
     if len(header) == 1:
-        for separator, name in _SEPARATORS.items():
+        for separator, name in SEPARATORS.items():
             if separator in header[0]:
                 raise InputError(
                     f"{path}, line 1: columns are separated by {name}, expected commas; "

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 MANIFEST_NAME = "manifest.json"
 
+FAULT_PROBE: Final = "memory"
+"""The probe that sees what guests touch."""
+
 _LONGEST_VERSION: Final = 20
 """Characters of a schema_version; two numbers of a few digits are expected."""
 
@@ -120,7 +123,7 @@ class Probe(_Facts):
     name: str
     attached: bool
     reason: str = ""
-    """Why it is not attached."""
+    """Why it is not attached; or, of an import, what about its events is assumed."""
     events: Count = 0
     unattributed: Count = 0
     """Records that were not about any guest's RAM, as far as the capture knows."""
@@ -154,6 +157,11 @@ class Manifest(_Facts):
     host: HostFacts
     virtual_machines: tuple[VirtualMachine, ...] = Field(min_length=1)
     probes: tuple[Probe, ...] = ()
+
+    @property
+    def saw_faults(self) -> bool:
+        """Whether what guests touched is in the trace: without, it shows no resident memory."""
+        return all(probe.attached for probe in self.probes if probe.name == FAULT_PROBE)
 
     @property
     def lost_events(self) -> int:

@@ -53,11 +53,15 @@ class Rows:
         At least those of `checked_names`.
     first_row
         The number of the first of these rows in the whole table.
+    row_word, advice
+        What a row is called where it was read, and what to do about a wrong one.
     """
 
     path: Path
     columns: Columns
     first_row: int = 0
+    row_word: str = "row"
+    advice: str = "the trace is damaged, or newer than this workbench"
 
     def check(self, manifest: Manifest, table: Table) -> None:
         """Refuse the first row that cannot be.
@@ -106,8 +110,8 @@ class Rows:
         if is_wrong.any():
             row = int(np.argmax(is_wrong))
             message = (
-                f"{self.path}: row {self.first_row + row} has {name} {self.columns[name][row]}, "
-                f"expected {expected}; the trace is damaged, or newer than this workbench"
+                f"{self.path}: {self.row_word} {self.first_row + row} has {name} "
+                f"{self.columns[name][row]}, expected {expected}; {self.advice}"
             )
             raise InputError(message)
 

@@ -6,10 +6,10 @@ virtio_balloon_handle_output, virtio_balloon_to_target and migration_bitmap_sync
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from workbench.errors import HostError
+from workbench.trace.qemu_events import BAD_ADDRESS, DISCARD, OUTPUT, TARGET
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -35,15 +35,6 @@ TraceLine: TypeAlias = tuple[str | int, ...]
 ("bitmap_sync",)
 """
 
-_DISCARD: Final = re.compile(
-    rb"ram_block_discard(?:_shared)?_range (.+)@0x([0-9a-f]+) \+ 0x([0-9a-f]+): "
-    rb"madvise: (\d+) fallocate: (\d+)"
-)
-_BAD_ADDRESS: Final = re.compile(rb"virtio_balloon_bad_addr 0x([0-9a-f]+)")
-_OUTPUT: Final = re.compile(rb"virtio_balloon_handle_output section name: (.*) gpa: 0x([0-9a-f]+)")
-_TARGET: Final = re.compile(
-    rb"virtio_balloon_to_target balloon target: 0x([0-9a-f]+) num_pages: (-?\d+)"
-)
 _SYNC: Final = b"migration_bitmap_sync_start"
 
 
@@ -64,17 +55,17 @@ def parse_trace(lines: Iterable[bytes], host_addresses: Mapping[str, int]) -> li
 
 
 def _parse(line: bytes, host_addresses: Mapping[str, int]) -> TraceLine:
-    if found := _DISCARD.search(line):
+    if found := DISCARD.search(line):
         block = found[1].decode()
         if block in host_addresses:
             offset_bytes = int(found[2], 16) - host_addresses[block]
             methods = (bool(int(found[4])), bool(int(found[5])))
             return ("discard", block, offset_bytes, int(found[3], 16), *methods)
-    elif found := _OUTPUT.search(line):
+    elif found := OUTPUT.search(line):
         return ("handle_output", found[1].decode(), int(found[2], 16))
-    elif found := _BAD_ADDRESS.search(line):
+    elif found := BAD_ADDRESS.search(line):
         return ("bad_addr", int(found[1], 16))
-    elif found := _TARGET.search(line):
+    elif found := TARGET.search(line):
         return ("to_target", int(found[1], 16), int(found[2]))
     elif _SYNC in line:
         return ("bitmap_sync",)
