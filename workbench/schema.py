@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from workbench.units import LARGEST_ORDER
 
-SCHEMA_VERSION: Final = "1.1"
+SCHEMA_VERSION: Final = "1.2"
 """Major.minor.  A reader takes every minor of its own major and refuses newer majors by name."""
 
 NO_BLOCK: Final = -1
@@ -47,6 +47,11 @@ class Kind(enum.IntEnum):
     BITMAP_SYNC = 17
     FREE = 18
     READ_AHEAD = 19
+    INFLATE = 20
+    DEFLATE = 21
+    STATISTIC = 22
+    MIGRATION_SENT = 23
+    RECLAIM = 24
 
 
 KIND_MEANINGS: Final[dict[Kind, str]] = {
@@ -69,7 +74,8 @@ KIND_MEANINGS: Final[dict[Kind, str]] = {
     Kind.MIGRATION_END: "An outgoing migration ended.  status: 1 completed, 0 not.",
     Kind.COLLAPSE: "khugepaged collapsed pages of this guest; Linux does not say which.  "
     "A trace with any does not claim to be exact to the page.",
-    Kind.INHIBIT: "Discards were forbidden (status 1) or allowed again (status 0).",
+    Kind.INHIBIT: "Discards were forbidden (status 1) or allowed again (status 0), as QEMU found "
+    "when it was about to discard; time_ns is just before that element.",
     Kind.MARKER: "A point in time that the lab names.  status: the number of the scenario's step.",
     Kind.ACCESS: "The guest accessed these pages since the sample before (only in the lab).  "
     "time_ns: when the sample was taken; status: 1 written, 0 only read.",
@@ -79,6 +85,14 @@ KIND_MEANINGS: Final[dict[Kind, str]] = {
     "Written by the model of the guest, not captured.",
     Kind.READ_AHEAD: "The host read pages from swap that nobody had asked for.  Written by the "
     "model of the host, not captured.",
+    Kind.INFLATE: "The driver put a page into the balloon, before the device decides about it.  "
+    "What was given back for it, a discard says.",
+    Kind.DEFLATE: "The driver took a page out of the balloon.",
+    Kind.STATISTIC: "The driver handed in one statistic.  offset_bytes: its tag (virtio 1.2, "
+    "5.5.6.3); status: the value.",
+    Kind.MIGRATION_SENT: "An outgoing migration has sent all it will; the guest stands still.",
+    Kind.RECLAIM: "A thread of this guest had to reclaim memory for the host; time_ns is when it "
+    "was done.  length_bytes: what it reclaimed, of whomever.",
 }
 
 

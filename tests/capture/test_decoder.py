@@ -278,8 +278,8 @@ def test_a_migration_is_its_first_and_its_last_step() -> None:
     events = decode(*steps)
 
     start, end = Kind.MIGRATION_START, Kind.MIGRATION_END
-    assert events["kind"] == [start, end, start, end]
-    assert events["status"] == [0, 1, 0, 0]
+    assert events["kind"] == [start, Kind.MIGRATION_SENT, end, start, end]
+    assert events["status"] == [0, 0, 1, 0, 0]
 
 
 def test_a_bitmap_sync_is_an_event() -> None:
@@ -295,3 +295,23 @@ def test_a_guest_address_above_4_gib_is_high_ram() -> None:
     assert guest.locate_guest_address(0x1000) == (0, 0x1000)
     assert guest.locate_guest_address(4 * GIB) == (0, 3 * GIB)
     assert guest.locate_guest_address(3 * GIB + 5) == (-1, 3 * GIB + 5)
+
+
+def test_a_guest_address_behind_a_small_first_block_is_nowhere() -> None:
+    """The RAM below the device window may be of several blocks; of the first only this is known."""
+    facts = SimpleNamespace(used_bytes=GIB)
+    guest = Guest(0, [SimpleNamespace(host_address=RAM_ADDRESS, facts=facts)] * 2, 2 * GIB)
+
+    assert guest.locate_guest_address(GIB - PAGE_BYTES) == (0, GIB - PAGE_BYTES)
+    assert guest.locate_guest_address(GIB) == (-1, GIB)
+
+
+def test_a_reclaim_says_how_much_and_how_long() -> None:
+    """In bytes, whoever they were of."""
+    made = decoder()
+    made.feed(records((Source.RECLAIM, 0, {"length": 32, "duration_ns": 7})))
+    events = made.take_columns()
+
+    assert events["kind"].tolist() == [Kind.RECLAIM]
+    assert events["length_bytes"].tolist() == [32 * PAGE_BYTES]
+    assert events["duration_ns"].tolist() == [7]

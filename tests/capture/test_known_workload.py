@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -13,11 +14,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.capture.qtest import (
+    DEFLATE_QUEUE,
     INDIRECT,
+    INFLATE_QUEUE,
     NOT_RAM,
     PAGE_POISON,
     RAM_STOP,
     REPORTING,
+    STATISTICS_QUEUE,
     VERSION_1,
     halted_machine,
 )
@@ -117,6 +121,42 @@ def test_what_qemu_skips_the_replay_skips_and_says_why(tmp_path: Path) -> None:
     assert run.events["discarded"] == len(rows(trace, Kind.DISCARD, "element")) == 4
     assert run.events["as_captured"]["differing_decisions"] == 0
     assert rows(trace, Kind.CONFIG_WRITE, "offset_bytes", "status") == [(12, 0xAAAAAAAA), (12, 0)]
+
+
+def test_what_the_driver_says_on_every_other_queue_is_recorded(tmp_path: Path) -> None:
+    """Inflated and deflated pages one by one, in one piece or two, and statistics with tags."""
+    pages = [FIRST // PAGE_BYTES + number for number in (7, 3, 4, 300)]
+    with (
+        halted_machine(tmp_path) as (process, device),
+        Capture([Target(pid=process.pid)], tmp_path / "x.trace", Origin(command="test")),
+    ):
+        device.set_up(FEATURES)
+        device.tell(INFLATE_QUEUE, struct.pack("<4I", *pages))
+        device.tell(INFLATE_QUEUE, struct.pack("<I", NOT_RAM // PAGE_BYTES), struct.pack("<I", 0))
+        device.tell(DEFLATE_QUEUE, struct.pack("<3I", *pages[:3]) + b"rest")
+        device.tell(STATISTICS_QUEUE, struct.pack("<HQHQHQ", 0, 5, 4, 1 << 30, 9, 2**64 - 1))
+        device.reset()
+    trace = read_trace(tmp_path / "x.trace")
+    places = [(0, page * PAGE_BYTES, PAGE_BYTES) for page in pages]
+    inflated = [*places, (0, NOT_RAM, PAGE_BYTES), (0, 0, PAGE_BYTES)]
+
+    columns = ("ram_block", "offset_bytes", "length_bytes")
+    assert rows(trace, Kind.INFLATE, *columns) == inflated
+    assert rows(trace, Kind.DISCARD, *columns, "element") == [
+        (*place, -1) for place in inflated if place[1] != NOT_RAM
+    ]
+    rest = int.from_bytes(b"rest", "little") * PAGE_BYTES
+    assert rows(trace, Kind.DEFLATE, "offset_bytes") == [
+        *((page * PAGE_BYTES,) for page in pages[:3]),
+        (rest,),
+    ]
+    statistics = rows(trace, Kind.STATISTIC, "offset_bytes", "status")
+    assert statistics == [(0, 5), (4, 1 << 30), (9, -1)]
+    # Its own reset writes the status 0 once more (QEMU 7.2 hw/virtio/virtio.c, virtio_reset).
+    said = [0, 0, 1, 3, 11, 15, 0, 0]
+    assert rows(trace, Kind.STATUS, "status") == [(status,) for status in said]
+    assert rows(trace, Kind.RESET, "status") == [(0,), (0,)]
+    assert trace.manifest.lost_events == 0
 
 
 def test_the_features_in_force_are_recorded(tmp_path: Path) -> None:

@@ -91,10 +91,12 @@ class Guest:
 
     def locate_guest_address(self, address: int) -> tuple[int, int]:
         """Give the RAM block and offset of a guest address of the first block."""
-        if 0 <= address < self.low_memory_bytes:
-            return 0, address
-        offset_bytes = address - _ADDRESS_OF_HIGH_RAM + self.low_memory_bytes
-        if self.low_memory_bytes <= offset_bytes < self.blocks[0].facts.used_bytes:
+        offset_bytes = address
+        if address >= self.low_memory_bytes:
+            offset_bytes += self.low_memory_bytes - _ADDRESS_OF_HIGH_RAM
+            if offset_bytes < self.low_memory_bytes:
+                return NO_BLOCK, address
+        if 0 <= offset_bytes < self.blocks[0].facts.used_bytes:
             return 0, offset_bytes
         return NO_BLOCK, address
 
@@ -216,6 +218,29 @@ class Decoder:
         block, offset_bytes = guest.locate(record.address)
         self._emit_range(Kind.HINT_RANGE, record, guest.vm, block, offset_bytes)
 
+    def on_inflate(self, record: Record) -> None:
+        """A page for the balloon."""
+        self._emit_balloon_page(Kind.INFLATE, record)
+
+    def on_deflate(self, record: Record) -> None:
+        """A page out of the balloon."""
+        self._emit_balloon_page(Kind.DEFLATE, record)
+
+    def _emit_balloon_page(self, kind: Kind, record: Record) -> None:
+        guest = self.guests[record.process]
+        block, offset_bytes = guest.locate_guest_address(record.address)
+        self._emit_range(kind, record._replace(length=PAGE_BYTES), guest.vm, block, offset_bytes)
+
+    def on_statistic(self, record: Record) -> None:
+        """What the guest says of itself."""
+        vm = self.guests[record.process].vm
+        self.emit(Kind.STATISTIC, record, vm, offset_bytes=record.address, status=record.value)
+
+    def on_reclaim(self, record: Record) -> None:
+        """A thread of the guest freed memory of the host."""
+        vm = self.guests[record.process].vm
+        self.emit(Kind.RECLAIM, record, vm, length_bytes=record.length * PAGE_BYTES)
+
     def on_config_write(self, record: Record) -> None:
         """A write to the config space."""
         self.emit(
@@ -228,13 +253,14 @@ class Decoder:
         )
 
     def on_precopy(self, record: Record) -> None:
-        """A step of an outgoing migration; only its first and last become events."""
+        """A step of an outgoing migration; what a bitmap sync is, is recorded elsewhere."""
         guest = self.guests[record.process]
         if record.value == _PRECOPY_SETUP:
             guest.migration_completed = False
             self.emit(Kind.MIGRATION_START, record, guest.vm)
         elif record.value == _PRECOPY_COMPLETE:
             guest.migration_completed = True
+            self.emit(Kind.MIGRATION_SENT, record, guest.vm)
         elif record.value == _PRECOPY_CLEANUP:
             completed = int(guest.migration_completed)
             self.emit(Kind.MIGRATION_END, record, guest.vm, status=completed)
@@ -393,4 +419,9 @@ _ACTIONS: dict[int, Callable[[Decoder, Record], None]] = {
     Source.SWAP_OUT: Decoder.on_swap_out,
     Source.COLLAPSE: Decoder.on_collapse,
     Source.GUEST_FAULT: Decoder.on_guest_fault,
+    Source.INFLATE: Decoder.on_inflate,
+    Source.DEFLATE: Decoder.on_deflate,
+    Source.STATISTIC: Decoder.on_statistic,
+    Source.INHIBIT: _with_status(Kind.INHIBIT),
+    Source.RECLAIM: Decoder.on_reclaim,
 }

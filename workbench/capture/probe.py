@@ -67,6 +67,9 @@ BALLOON_ENTRIES = (
     Entry(symbol="virtio_reset", on_enter="on_reset"),
     Entry(symbol="precopy_notify", on_enter="on_precopy"),
     Entry(symbol="memory_global_after_dirty_log_sync", on_enter="on_bitmap_sync"),
+    Entry(symbol="ram_block_discard_is_disabled", on_return="on_inhibit_check"),
+    Entry(symbol="migration_in_incoming_postcopy", on_return="on_inhibit_check"),
+    Entry(symbol="migration_in_bg_snapshot", on_return="on_last_inhibit_check"),
 )
 
 
@@ -104,11 +107,21 @@ PROBE_FILES = (
             Source.RESET,
             Source.PRECOPY,
             Source.BITMAP_SYNC,
+            Source.INFLATE,
+            Source.DEFLATE,
+            Source.STATISTIC,
+            Source.INHIBIT,
         ),
     ),
     ProbeFile(
         name="memory",
-        sources=(Source.FAULT, Source.ALLOCATION, Source.FAULT_DONE, Source.SWAP_IN),
+        sources=(
+            Source.FAULT,
+            Source.ALLOCATION,
+            Source.FAULT_DONE,
+            Source.SWAP_IN,
+            Source.RECLAIM,
+        ),
         trace_points=(
             ("exceptions:page_fault_user",),
             ("exceptions:page_fault_kernel",),
@@ -234,8 +247,13 @@ class Probes:
         return Probe(name=file.name, attached=True, events=events, lost=lost)
 
 
-def load_probes(qemus: Sequence[Qemu]) -> Probes:
+def load_probes(qemus: Sequence[Qemu], *, ring_pages: int = _RING_PAGES) -> Probes:
     """Compile the probes and attach them, seeing no guest yet.
+
+    Parameters
+    ----------
+    ring_pages
+        Size of the ring between the probes and us, a power of two.
 
     Raises
     ------
@@ -249,7 +267,7 @@ def load_probes(qemus: Sequence[Qemu]) -> Probes:
         raise HostError(message)
     files, absent = _choose_files()
     trace_points = [(file, _present(names)) for file in files for names in file.trace_points]
-    settings = {"RING_PAGES": _RING_PAGES, **_offsets(layouts.pop())}
+    settings = {"RING_PAGES": ring_pages, **_offsets(layouts.pop())}
     for file, trace_point in trace_points:
         if file.attach:
             settings["SWAPPED_FRAME_OFFSET"] = _field_offset(trace_point, "pfn")

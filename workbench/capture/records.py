@@ -33,6 +33,11 @@ class Source(enum.IntEnum):
     COLLAPSE = 15
     GUEST_FAULT = 16
     BITMAP_SYNC = 17
+    INFLATE = 18
+    DEFLATE = 19
+    STATISTIC = 20
+    INHIBIT = 21
+    RECLAIM = 22
 
 
 class Loss(enum.IntEnum):
@@ -43,6 +48,7 @@ class Loss(enum.IntEnum):
     UNREADABLE = 2
     UNKNOWN_LAYOUT = 3
     MAP_FULL = 4
+    TOO_LONG = 5
 
 
 RAW_COLUMNS: Final = (
@@ -63,7 +69,13 @@ RAW_DTYPE: Final = np.dtype([(column.name, column.dtype) for column in RAW_COLUM
 _C_TYPES: Final = {"int64": "__s64", "int32": "__s32"}
 
 LONGEST_ELEMENT: Final = 1024
-"""Ranges in one element; QEMU refuses more (VIRTQUEUE_MAX_SIZE, hw/virtio/virtio.h)."""
+"""Ranges in one element; QEMU refuses more (VIRTQUEUE_MAX_SIZE, hw/virtio/virtio.h).  Also the
+pages of one element of the inflate or deflate queue that are recorded: Linux puts 256 in one
+(drivers/virtio/virtio_balloon.c, VIRTIO_BALLOON_ARRAY_PFNS_MAX)."""
+
+MOST_STATISTICS: Final = 32
+"""Statistics of one element that are recorded: Linux 6.12 has 16 (virtio_balloon.h,
+VIRTIO_BALLOON_S_NR)."""
 
 
 def render_header() -> str:
@@ -83,4 +95,5 @@ def render_header() -> str:
         f'_Static_assert(sizeof(struct record) == {RAW_DTYPE.itemsize}, "record has padding");\n'
         f"{sources}\n{losses}\n#define LOSS_COUNT {len(Loss)}\n"
         f"#define SOURCE_COUNT {max(Source) + 1}\n#define LONGEST_ELEMENT {LONGEST_ELEMENT}\n"
+        f"#define MOST_STATISTICS {MOST_STATISTICS}\n"
     )

@@ -6,8 +6,15 @@
 
 struct pop {
     u64 device;
+    s64 began_ns;
     u32 queue;
     u32 padding;
+};
+
+// The element that a thread handles.
+struct handled {
+    s64 began_ns;  // When the pop began that gave it.
+    s64 number;    // Of the reported element; -1 is none.
 };
 
 struct discard {
@@ -40,8 +47,16 @@ struct vector {
 BPF_HASH(open_pops, u64, struct pop, 4096);
 BPF_HASH(open_discards, u64, struct discard, 4096);
 BPF_HASH(open_features, u64, u64, 4096);
-BPF_HASH(current_elements, u64, s64, 4096);
+BPF_HASH(current_elements, u64, struct handled, 4096);
 BPF_HASH(element_counts, u32, s64, 64);
+BPF_HASH(inhibited_processes, u32, u8, 64);
+
+// Queues that every balloon has (virtio 1.2, 5.5.2).
+#define INFLATE_QUEUE 0
+#define DEFLATE_QUEUE 1
+#define STATISTICS_QUEUE 2
+
+#define STATISTIC_BYTES 10  // virtio 1.2, 5.5.6.3, struct virtio_balloon_stat.
 
 static __always_inline int is_balloon(u64 device) {
     u16 id = 0;
@@ -61,6 +76,7 @@ int on_pop_enter(struct pt_regs *ctx) {
         return 0;
     bpf_probe_read_user(&queue, sizeof(queue), (void *)(queue_address + QUEUE_INDEX));
     pop.queue = queue;
+    pop.began_ns = bpf_ktime_get_ns();
     if (open_pops.update(&thread, &pop))
         count_lost(SOURCE_REPORT_RANGE, LOSS_MAP_FULL);
     return 0;
@@ -74,7 +90,14 @@ static __always_inline int is_known_layout(struct element *element) {
            element->out_sg == element->in_sg + 16ull * element->in_num;
 }
 
-static __always_inline void emit_report(struct element *element, u64 thread) {
+// Note which element the thread handles: what it discards until its next pop is for that one.
+static __always_inline void begin_element(u64 thread, s64 began_ns, s64 number) {
+    struct handled handled = {.began_ns = began_ns, .number = number};
+    if (current_elements.update(&thread, &handled))
+        count_lost(SOURCE_INHIBIT, LOSS_MAP_FULL);
+}
+
+static __always_inline void emit_report(struct element *element, u64 thread, s64 began_ns) {
     u32 process = thread >> 32;
     s64 zero = 0;
     s64 *count = element_counts.lookup_or_try_init(&process, &zero);
@@ -84,7 +107,7 @@ static __always_inline void emit_report(struct element *element, u64 thread) {
     }
     s64 number = __sync_fetch_and_add(count, 1);
     s64 time_ns = bpf_ktime_get_ns();
-    current_elements.update(&thread, &number);
+    begin_element(thread, began_ns, number);
     for (u32 row = 0; row < LONGEST_ELEMENT; row++) {
         struct vector vector = {};
         u64 guest_address = 0;
@@ -127,6 +150,78 @@ static __always_inline void emit_hint_command(struct element *element) {
     emit(SOURCE_HINT_COMMAND, bpf_ktime_get_ns(), 0, 0, command);
 }
 
+// The pages of an element of the inflate or deflate queue: an array of 32-bit frame numbers, which
+// may come in several pieces (QEMU 7.2 hw/virtio/virtio-balloon.c, virtio_balloon_handle_output).
+static __always_inline void emit_balloon_pages(struct element *element, u32 source) {
+    struct vector vector = {};
+    u32 piece = 0;
+    u64 offset = 0;
+    s64 time_ns = bpf_ktime_get_ns();
+    for (u32 row = 0; row < LONGEST_ELEMENT; row++) {
+        u32 frame = 0;
+        if (offset + sizeof(frame) > vector.length) {
+            if (piece >= element->out_num)
+                return;
+            if (bpf_probe_read_user(&vector, sizeof(vector),
+                                    (void *)(element->out_sg + 16ull * piece))) {
+                count_lost(source, LOSS_UNREADABLE);
+                return;
+            }
+            piece++;
+            offset = 0;
+            if (piece < element->out_num && vector.length % sizeof(frame)) {
+                count_lost(source, LOSS_UNREADABLE);  // A number stands astride two pieces.
+                return;
+            }
+            if (vector.length < sizeof(frame))
+                continue;
+        }
+        if (bpf_probe_read_user(&frame, sizeof(frame), (void *)(vector.base + offset)))
+            count_lost(source, LOSS_UNREADABLE);
+        else
+            emit(source, time_ns, (u64)frame << 12, 0, 0);
+        offset += sizeof(frame);
+    }
+    if (offset < vector.length)
+        count_losses(source, LOSS_TOO_LONG, (vector.length - offset) / sizeof(u32));
+}
+
+static __always_inline void emit_statistics(struct element *element) {
+    struct vector vector = {};
+    s64 time_ns = bpf_ktime_get_ns();
+    if (bpf_probe_read_user(&vector, sizeof(vector), (void *)element->out_sg)) {
+        count_lost(SOURCE_STATISTIC, LOSS_UNREADABLE);
+        return;
+    }
+    u64 count = vector.length / STATISTIC_BYTES;
+    for (u32 row = 0; row < MOST_STATISTICS; row++) {
+        u16 tag = 0;
+        u64 value = 0;
+        u64 place = vector.base + STATISTIC_BYTES * row;
+        if (row >= count)
+            return;
+        if (bpf_probe_read_user(&tag, sizeof(tag), (void *)place) ||
+            bpf_probe_read_user(&value, sizeof(value), (void *)(place + sizeof(tag))))
+            count_lost(SOURCE_STATISTIC, LOSS_UNREADABLE);
+        else
+            emit(SOURCE_STATISTIC, time_ns, tag, 0, value);
+    }
+    if (count > MOST_STATISTICS)
+        count_losses(SOURCE_STATISTIC, LOSS_TOO_LONG, count - MOST_STATISTICS);
+}
+
+static __always_inline u32 source_of_queue(struct guest *guest, u32 queue) {
+    if (queue == guest->reporting_queue)
+        return SOURCE_REPORT_RANGE;
+    if (queue == guest->hint_queue)
+        return SOURCE_HINT_COMMAND;
+    if (queue == INFLATE_QUEUE)
+        return SOURCE_INFLATE;
+    if (queue == DEFLATE_QUEUE)
+        return SOURCE_DEFLATE;
+    return queue == STATISTICS_QUEUE ? SOURCE_STATISTIC : 0;
+}
+
 int on_pop_return(struct pt_regs *ctx) {
     u64 thread = bpf_get_current_pid_tgid();
     u64 address = PT_REGS_RC(ctx);
@@ -135,12 +230,12 @@ int on_pop_return(struct pt_regs *ctx) {
     struct element element = {};
     if (!open || !guest)
         return 0;
-    u32 queue = open->queue;
+    u32 source = source_of_queue(guest, open->queue);
+    s64 began_ns = open->began_ns;
     open_pops.delete(&thread);
     current_elements.delete(&thread);
-    if (!address || (queue != guest->reporting_queue && queue != guest->hint_queue))
+    if (!address || !source)
         return 0;
-    u32 source = queue == guest->reporting_queue ? SOURCE_REPORT_RANGE : SOURCE_HINT_COMMAND;
     if (bpf_probe_read_user(&element, sizeof(element), (void *)address)) {
         count_lost(source, LOSS_UNREADABLE);
         return 0;
@@ -149,11 +244,44 @@ int on_pop_return(struct pt_regs *ctx) {
         count_lost(source, LOSS_UNKNOWN_LAYOUT);
         return 0;
     }
-    if (source == SOURCE_REPORT_RANGE)
-        emit_report(&element, thread);
-    else if (element.out_num > 0)
+    if (source == SOURCE_REPORT_RANGE) {
+        emit_report(&element, thread, began_ns);
+    } else if (source == SOURCE_INFLATE || source == SOURCE_DEFLATE) {
+        begin_element(thread, began_ns, -1);
+        emit_balloon_pages(&element, source);
+    } else if (element.out_num > 0 && source == SOURCE_HINT_COMMAND) {
         emit_hint_command(&element);
+    } else if (element.out_num > 0) {
+        emit_statistics(&element);
+    }
     return 0;
+}
+
+// Whether discards are inhibited, QEMU asks three functions, until one says yes (QEMU 7.2
+// hw/virtio/virtio-balloon.c, virtio_balloon_inhibited).  A change counts from before the element
+// for which it was asked.  Others ask them too: only while an element is handled it is the balloon.
+static __always_inline int judge_inhibited(struct pt_regs *ctx, int is_last) {
+    u64 thread = bpf_get_current_pid_tgid();
+    u32 process = thread >> 32;
+    struct handled *handled = current_elements.lookup(&thread);
+    u8 now = (PT_REGS_RC(ctx) & 0xff) != 0;  // A bool is returned in the lowest byte alone.
+    if (!handled || (!now && !is_last))
+        return 0;
+    u8 *before = inhibited_processes.lookup(&process);
+    if ((before ? *before : 0) == now)
+        return 0;
+    if (inhibited_processes.update(&process, &now))
+        count_lost(SOURCE_INHIBIT, LOSS_MAP_FULL);
+    emit(SOURCE_INHIBIT, handled->began_ns, 0, 0, now);
+    return 0;
+}
+
+int on_inhibit_check(struct pt_regs *ctx) {
+    return judge_inhibited(ctx, 0);
+}
+
+int on_last_inhibit_check(struct pt_regs *ctx) {
+    return judge_inhibited(ctx, 1);
 }
 
 int on_discard_enter(struct pt_regs *ctx) {
@@ -170,8 +298,7 @@ int on_discard_enter(struct pt_regs *ctx) {
     discard.time_ns = bpf_ktime_get_ns();
     discard.offset_bytes = PT_REGS_PARM2(ctx);
     discard.length_bytes = PT_REGS_PARM3(ctx);
-    if (open_discards.update(&thread, &discard))
-        count_lost(SOURCE_DISCARD, LOSS_MAP_FULL);
+    open_discards.update(&thread, &discard);  // Where that fails, the return counts the loss.
     return 0;
 }
 
@@ -181,10 +308,10 @@ int on_discard_return(struct pt_regs *ctx) {
     if (!this_guest())
         return 0;
     if (!open) {
-        count_lost(SOURCE_DISCARD, LOSS_NO_CALL);  // We attached while it ran.
+        count_lost(SOURCE_DISCARD, LOSS_NO_CALL);  // We attached while it ran, or had no room.
         return 0;
     }
-    s64 *number = current_elements.lookup(&thread);
+    struct handled *handled = current_elements.lookup(&thread);
     struct record *record = records.ringbuf_reserve(sizeof(*record));
     if (!record) {
         count_lost(SOURCE_DISCARD, LOSS_RING_FULL);
@@ -193,7 +320,7 @@ int on_discard_return(struct pt_regs *ctx) {
         record->address = open->offset_bytes;
         record->length = open->length_bytes;
         record->value = (s32)PT_REGS_RC(ctx);
-        record->element = number ? *number : -1;
+        record->element = handled ? handled->number : -1;
         record->duration_ns = bpf_ktime_get_ns() - open->time_ns;
         record->process = thread >> 32;
         record->thread = (u32)thread;

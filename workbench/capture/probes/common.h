@@ -44,22 +44,40 @@ static __always_inline int in_guest_ram(struct guest *guest, u64 address) {
     return 0;
 }
 
-static __always_inline void emit(u32 source, s64 time_ns, s64 address, s64 length, s64 value) {
+static __always_inline void emit_record(struct record *filled) {
+    u64 thread = bpf_get_current_pid_tgid();
     struct record *record = records.ringbuf_reserve(sizeof(*record));
     if (!record) {
-        count_lost(source, LOSS_RING_FULL);
+        count_lost(filled->source, LOSS_RING_FULL);
         return;
     }
-    u64 thread = bpf_get_current_pid_tgid();
-    record->time_ns = time_ns;
-    record->address = address;
-    record->length = length;
-    record->value = value;
-    record->element = -1;
-    record->duration_ns = 0;
+    *record = *filled;
     record->process = thread >> 32;
     record->thread = (u32)thread;
-    record->source = source;
-    record->block = -1;
     records.ringbuf_submit(record, 0);
+}
+
+static __always_inline void emit(u32 source, s64 time_ns, s64 address, s64 length, s64 value) {
+    struct record record = {
+        .time_ns = time_ns,
+        .address = address,
+        .length = length,
+        .value = value,
+        .element = -1,
+        .source = source,
+        .block = -1,
+    };
+    emit_record(&record);
+}
+
+static __always_inline void emit_lasting(u32 source, s64 time_ns, s64 length, s64 duration_ns) {
+    struct record record = {
+        .time_ns = time_ns,
+        .length = length,
+        .element = -1,
+        .duration_ns = duration_ns,
+        .source = source,
+        .block = -1,
+    };
+    emit_record(&record);
 }

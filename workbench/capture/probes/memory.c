@@ -19,7 +19,7 @@ struct counter {
 #define FAULT_SERVED 3
 
 BPF_HASH(open_faults, u64, u8, 16384);
-BPF_HASH(reclaiming_threads, u64, u8, 16384);
+BPF_HASH(reclaiming_threads, u64, s64, 16384);  // Since when.
 BPF_HASH(processes_of_mm, u32, u32, 1024);
 BPF_HASH(counters, struct counter, s64, 4096);
 
@@ -55,13 +55,18 @@ TRACEPOINT_PROBE(exceptions, page_fault_kernel) {
 
 static __always_inline void on_reclaim_begin(void) {
     u64 thread = bpf_get_current_pid_tgid();
-    u8 yes = 1;
-    if (open_faults.lookup(&thread) && reclaiming_threads.update(&thread, &yes))
-        count_lost(SOURCE_ALLOCATION, LOSS_MAP_FULL);
+    s64 now_ns = bpf_ktime_get_ns();
+    if (this_guest() && reclaiming_threads.update(&thread, &now_ns))
+        count_lost(SOURCE_RECLAIM, LOSS_MAP_FULL);
 }
 
-static __always_inline void on_reclaim_end(void) {
+static __always_inline void on_reclaim_end(u64 reclaimed_pages) {
     u64 thread = bpf_get_current_pid_tgid();
+    s64 *began_ns = reclaiming_threads.lookup(&thread);
+    if (!began_ns)
+        return;
+    s64 now_ns = bpf_ktime_get_ns();
+    emit_lasting(SOURCE_RECLAIM, now_ns, reclaimed_pages, now_ns - *began_ns);
     reclaiming_threads.delete(&thread);
 }
 
@@ -71,7 +76,7 @@ TRACEPOINT_PROBE(vmscan, mm_vmscan_direct_reclaim_begin) {
 }
 
 TRACEPOINT_PROBE(vmscan, mm_vmscan_direct_reclaim_end) {
-    on_reclaim_end();
+    on_reclaim_end(args->nr_reclaimed);
     return 0;
 }
 
@@ -81,7 +86,7 @@ TRACEPOINT_PROBE(vmscan, mm_vmscan_memcg_reclaim_begin) {
 }
 
 TRACEPOINT_PROBE(vmscan, mm_vmscan_memcg_reclaim_end) {
-    on_reclaim_end();
+    on_reclaim_end(args->nr_reclaimed);
     return 0;
 }
 
