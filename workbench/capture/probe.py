@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
+import mmap
 import os
 import re
 import sys
@@ -17,7 +17,14 @@ import numpy as np
 
 from workbench.capture.bcc_loader import load_bcc
 from workbench.capture.host import tracing_folder
-from workbench.capture.records import RAW_DTYPE, Loss, Source, render_header
+from workbench.capture.records import (
+    FAULT_ALLOCATIONS_SHIFT,
+    RAW_DTYPE,
+    Loss,
+    Source,
+    render_header,
+)
+from workbench.capture.ring import Ring
 from workbench.errors import HostError
 from workbench.trace import Probe
 
@@ -117,8 +124,6 @@ PROBE_FILES = (
         name="memory",
         sources=(
             Source.FAULT,
-            Source.ALLOCATION,
-            Source.FAULT_DONE,
             Source.SWAP_IN,
             Source.RECLAIM,
         ),
@@ -172,25 +177,34 @@ class Probes:
     _counts: npt.NDArray[np.int64] = field(
         default_factory=lambda: np.zeros(max(Source) + 1, np.int64)
     )
-    _buffers: list[bytes] = field(default_factory=list)
+    _ring: Ring = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Map the ring."""
+        self._ring = Ring(self.bpf["records"].map_fd, _RING_PAGES * mmap.PAGESIZE)
 
     def read(self) -> npt.NDArray[np.void]:
         """Take everything out of the ring."""
-        self.bpf.ring_buffer_consume()
-        records = np.frombuffer(b"".join(self._buffers), dtype=RAW_DTYPE)
-        self._buffers.clear()
+        records = self._ring.read()
         self._counts += np.bincount(records["source"], minlength=self._counts.size)
         return records
 
-    def listen(self) -> None:
-        """Collect the ring's records as bytes: they are decoded in batches."""
-        append = self._buffers.append
-        string_at = ctypes.string_at
+    def read_unserved(self) -> npt.NDArray[np.void]:
+        """Give the faults that nobody has served yet, as their probe would record them."""
+        rows = []
+        for thread in self.bpf["faults"]:
+            with contextlib.suppress(KeyError):  # The guest runs on: it may be gone.
+                fault = self.bpf["faults"][thread]
+                if not fault.is_served:
+                    rows.append(_unserved_fault(thread.value, fault))
+        records = np.array(rows, dtype=RAW_DTYPE)
+        self._counts += np.bincount(records["source"], minlength=self._counts.size)
+        return records
 
-        def on_record(_context: object, data: int, size: int) -> None:
-            append(string_at(data, size))
-
-        self.bpf["records"].open_ring_buffer(on_record)
+    def close(self) -> None:
+        """Detach the probes."""
+        self._ring.close()
+        self.bpf.cleanup()
 
     def admit(self, qemu: Qemu) -> None:
         """Let the probes see a guest.
@@ -247,6 +261,22 @@ class Probes:
         return Probe(name=file.name, attached=True, events=events, lost=lost)
 
 
+def _unserved_fault(thread: int, fault: Any) -> tuple[int, ...]:  # noqa: ANN401 - bcc has no types.
+    """The record of a fault that is still in the probes' table."""
+    return (
+        fault.last_sign_ns,
+        fault.address,
+        fault.order,
+        fault.value | fault.allocations << FAULT_ALLOCATIONS_SHIFT,
+        fault.frame,
+        fault.last_sign_ns - fault.began_ns,
+        thread >> 32,
+        thread & 0xFFFFFFFF,
+        fault.source,
+        -1,
+    )
+
+
 def load_probes(qemus: Sequence[Qemu], *, ring_pages: int = _RING_PAGES) -> Probes:
     """Compile the probes and attach them, seeing no guest yet.
 
@@ -277,9 +307,7 @@ def load_probes(qemus: Sequence[Qemu], *, ring_pages: int = _RING_PAGES) -> Prob
             bpf.attach_tracepoint(tp=trace_point, fn_name=file.attach)
     for qemu in qemus:
         _attach_entries(bpf, qemu)
-    probes = Probes(files, absent, bpf)
-    probes.listen()
-    return probes
+    return Probes(files, absent, bpf)
 
 
 def _choose_files() -> tuple[tuple[ProbeFile, ...], tuple[Probe, ...]]:

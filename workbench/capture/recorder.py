@@ -15,9 +15,10 @@ import numpy as np
 
 from workbench import __version__
 from workbench.capture.access import ACCESS_INTERVAL_NS, AccessSampler, open_access_maps
-from workbench.capture.decoder import Decoder, Guest
+from workbench.capture.decoder import Decoder
 from workbench.capture.facts import read_host_facts
 from workbench.capture.frames import FrameTable
+from workbench.capture.guest_ram import Guest
 from workbench.capture.host import (
     is_in_pid_namespace,
     kernel_headers_folder,
@@ -118,7 +119,7 @@ class Capture:
                 resources.callback(os.close, descriptor)
             self._host = read_host_facts()
             self._probes = load_probes(self._qemus)
-            resources.callback(self._probes.bpf.cleanup)
+            resources.callback(self._probes.close)
             _refuse_unseen_faults(self._qemus, self._probes)
             self._page_maps = PageMaps(qemu.pid for qemu in self._qemus)
             resources.callback(self._page_maps.close)
@@ -219,6 +220,7 @@ class Capture:
     def _finish(self) -> None:
         """Write the last segment, join them all, and write the final manifest."""
         self._drain(self._stop_ns)
+        self._decoder.feed(self._probes.read_unserved())
         self._decoder.finish()
         self._write_segment()
         self._writer.close(self._manifest(self._stop_ns, complete=self._failure is None))
@@ -257,12 +259,9 @@ class Capture:
         )
 
     def _with_decoder_counts(self, probe: Probe) -> Probe:
-        """Add what only the decoder knows: whose frames they were, and which outcomes came late."""
-        late = self._decoder.late_outcomes
+        """Add what only the decoder knows: whose frames they were."""
         if probe.name == "swap":
             return probe.model_copy(update={"unattributed": self._decoder.unattributed_swap_outs})
-        if probe.name == "memory" and late:
-            return probe.model_copy(update={"lost": probe.lost | {"fault: late_outcome": late}})
         return probe
 
 

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from workbench.schema import Column
+from workbench.units import HUGE_PAGE_ORDER
 
 
 class Source(enum.IntEnum):
@@ -26,8 +27,6 @@ class Source(enum.IntEnum):
     RESET = 8
     PRECOPY = 9
     FAULT = 10
-    ALLOCATION = 11
-    FAULT_DONE = 12
     SWAP_IN = 13
     SWAP_OUT = 14
     COLLAPSE = 15
@@ -38,6 +37,26 @@ class Source(enum.IntEnum):
     STATISTIC = 20
     INHIBIT = 21
     RECLAIM = 22
+
+
+class FaultBit(enum.IntFlag):
+    """What the `value` of a fault holds above the error code of the processor.
+
+    `address` is where it was, `element` the frame that was allocated last (-1: none) and `length`
+    its order.  `time_ns` is when the fault was served or, if it was not, of the last allocation for
+    it; `duration_ns` is since it began.
+    """
+
+    SERVED = 1 << 32
+    TRIED_HUGE = 1 << 33
+    SWAPPED_IN = 1 << 34
+    """It came back from swap, which was known before it was served."""
+
+
+FAULT_ERROR_CODE_BITS: Final = 32
+FAULT_ALLOCATIONS_SHIFT: Final = 40
+"""Frames that were allocated in turn, up to FAULT_ALLOCATIONS_MAX."""
+FAULT_ALLOCATIONS_MAX: Final = 255
 
 
 class Loss(enum.IntEnum):
@@ -89,11 +108,16 @@ def render_header() -> str:
         for name, (_, offset, *_rest) in (RAW_DTYPE.fields or {}).items()
     )
     sources = "\n".join(f"#define SOURCE_{source.name} {source.value}" for source in Source)
+    bits = "\n".join(f"#define FAULT_{bit.name} {bit.value}ull" for bit in FaultBit)
     losses = "\n".join(f"#define LOSS_{loss.name} {loss.value}" for loss in Loss)
     return (
         f"struct record {{\n{fields}\n}};\n{asserts}\n"
         f'_Static_assert(sizeof(struct record) == {RAW_DTYPE.itemsize}, "record has padding");\n'
         f"{sources}\n{losses}\n#define LOSS_COUNT {len(Loss)}\n"
         f"#define SOURCE_COUNT {max(Source) + 1}\n#define LONGEST_ELEMENT {LONGEST_ELEMENT}\n"
-        f"#define MOST_STATISTICS {MOST_STATISTICS}\n"
+        f"#define MOST_STATISTICS {MOST_STATISTICS}\n{bits}\n"
+        f"#define FAULT_ERROR_CODE_BITS {FAULT_ERROR_CODE_BITS}\n"
+        f"#define FAULT_ALLOCATIONS_SHIFT {FAULT_ALLOCATIONS_SHIFT}\n"
+        f"#define FAULT_ALLOCATIONS_MAX {FAULT_ALLOCATIONS_MAX}\n"
+        f"#define HUGE_PAGE_ORDER {HUGE_PAGE_ORDER}\n"
     )

@@ -90,11 +90,7 @@ def read_guest_use(qemu: Qemu) -> tuple[int, int]:
     spans = [
         (block.host_address, block.host_address + block.facts.used_bytes) for block in qemu.blocks
     ]
-    guest = [
-        use
-        for use in read_smaps(qemu.pid)
-        if any(first <= use.first and use.stop <= stop for first, stop in spans)
-    ]
+    guest = read_smaps(qemu.pid, within=spans)
     if not guest:  # A process that is exiting has no mappings left.
         message = f"pid {qemu.pid} has exited"
         raise HostError(message)

@@ -134,7 +134,7 @@ static __always_inline void emit_report(struct element *element, u64 thread, s64
         record->thread = (u32)thread;
         record->source = SOURCE_REPORT_RANGE;
         record->block = -1;
-        records.ringbuf_submit(record, 0);
+        submit(record);
     }
 }
 
@@ -326,7 +326,7 @@ int on_discard_return(struct pt_regs *ctx) {
         record->thread = (u32)thread;
         record->source = SOURCE_DISCARD;
         record->block = open->block;
-        records.ringbuf_submit(record, 0);
+        submit(record);
     }
     open_discards.delete(&thread);
     return 0;

@@ -44,6 +44,11 @@ static __always_inline int in_guest_ram(struct guest *guest, u64 address) {
     return 0;
 }
 
+// The reader looks by itself, many times a second: nobody need be woken.
+static __always_inline void submit(struct record *record) {
+    records.ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+}
+
 static __always_inline void emit_record(struct record *filled) {
     u64 thread = bpf_get_current_pid_tgid();
     struct record *record = records.ringbuf_reserve(sizeof(*record));
@@ -54,7 +59,7 @@ static __always_inline void emit_record(struct record *filled) {
     *record = *filled;
     record->process = thread >> 32;
     record->thread = (u32)thread;
-    records.ringbuf_submit(record, 0);
+    submit(record);
 }
 
 static __always_inline void emit(u32 source, s64 time_ns, s64 address, s64 length, s64 value) {
