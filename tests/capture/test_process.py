@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -99,6 +100,19 @@ def test_smaps_text_is_understood() -> None:
     assert first.advised_huge
     assert not second.advised_huge
     assert second.swapped_bytes == 0
+
+
+def test_only_the_mappings_within_spans_are_read(area: Area) -> None:
+    """The same as of all mappings; of a process that has exited, none."""
+    every = read_smaps(os.getpid())
+    (own,) = (use for use in every if use.first <= area.address < use.stop)
+    exited = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, exited.pid, os.WEXITED | os.WNOWAIT)
+
+    assert read_smaps(os.getpid(), within=[(own.first, own.stop)]) == [own]
+    assert read_smaps(os.getpid(), within=[(0, 4096)]) == []
+    assert read_smaps(exited.pid, within=[(own.first, own.stop)]) == []
+    exited.wait()
 
 
 def test_memory_of_a_process_is_read() -> None:

@@ -86,10 +86,10 @@ def read_smaps(pid: int, *, within: Sequence[tuple[int, int]] | None = None) -> 
 
 def _cut(text: str, spans: Sequence[tuple[int, int]]) -> str:
     """Leave of a smaps file only the mappings inside of the spans."""
-    heads = [(head.start(), head[1], head[2]) for head in _HEAD.finditer(text)]
-    ends = [start for start, _, _ in heads[1:]] + [len(text)]
+    heads = list(_HEAD.finditer(text))
+    ends = [head.start() for head in heads[1:]] + [len(text)]
     return "".join(
-        text[start:end]
-        for (start, first, stop), end in zip(heads, ends, strict=True)
-        if any(low <= int(first, 16) and int(stop, 16) <= high for low, high in spans)
+        text[head.start() : end]
+        for head, end in zip(heads, ends, strict=False)  # Of a process that exits there are none.
+        if any(first <= int(head[1], 16) and int(head[2], 16) <= stop for first, stop in spans)
     )
