@@ -7,21 +7,21 @@ silent for a while: only then is it known what the host allocated for it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.capture.records import Source
+from workbench.capture.records import Record, Source
 from workbench.schema import EVENTS, NO_BLOCK, UNKNOWN, FaultFlag, Kind
-from workbench.units import GIB, HUGE_PAGE_BYTES, HUGE_PAGE_ORDER, NANOSECONDS, PAGE_BYTES
+from workbench.units import HUGE_PAGE_BYTES, HUGE_PAGE_ORDER, NANOSECONDS, PAGE_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     import numpy.typing as npt
 
     from workbench.capture.frames import FrameTable
-    from workbench.capture.qemu import GuestBlock
+    from workbench.capture.guest import Guest
 
 DONE_PATIENCE_NS = NANOSECONDS // 4
 """How long a fault that was served may still turn out to have come from swap: microseconds do."""
@@ -34,24 +34,6 @@ _WRITE_FAULT = 1 << 1
 
 _PRECOPY_SETUP, _PRECOPY_COMPLETE, _PRECOPY_CLEANUP = 0, 3, 4
 """QEMU 7.2 include/migration/misc.h, PrecopyNotifyReason."""
-
-_ADDRESS_OF_HIGH_RAM = 4 * GIB
-"""x86 puts the RAM that does not fit below its device window from here on."""
-
-
-class Record(NamedTuple):
-    """One raw record, as plain integers, in the order of `records.RAW_COLUMNS`."""
-
-    time_ns: int
-    address: int
-    length: int
-    value: int
-    element: int
-    duration_ns: int
-    process: int
-    thread: int
-    source: int
-    block: int
 
 
 @dataclass(slots=True)
@@ -69,36 +51,6 @@ class _OpenFault:
     tried_huge: bool = False
     is_done: bool = False
     swapped_in: bool = False
-
-
-@dataclass(slots=True)
-class Guest:
-    """What the decoder knows of one guest."""
-
-    vm: int
-    blocks: Sequence[GuestBlock]
-    low_memory_bytes: int
-    """Guest RAM below the device window; the rest begins at 4 GiB."""
-    migration_completed: bool = False
-
-    def locate(self, address: int) -> tuple[int, int]:
-        """Give the RAM block and offset of a host address; (NO_BLOCK, address) if it has none."""
-        for number, block in enumerate(self.blocks):
-            offset_bytes = address - block.host_address
-            if 0 <= offset_bytes < block.facts.used_bytes:
-                return number, offset_bytes
-        return NO_BLOCK, address
-
-    def locate_guest_address(self, address: int) -> tuple[int, int]:
-        """Give the RAM block and offset of a guest address of the first block."""
-        offset_bytes = address
-        if address >= self.low_memory_bytes:
-            offset_bytes += self.low_memory_bytes - _ADDRESS_OF_HIGH_RAM
-            if offset_bytes < self.low_memory_bytes:
-                return NO_BLOCK, address
-        if 0 <= offset_bytes < self.blocks[0].facts.used_bytes:
-            return 0, offset_bytes
-        return NO_BLOCK, address
 
 
 @dataclass(slots=True)
@@ -283,6 +235,20 @@ class Decoder:
             self._open(record, block, offset_bytes)
 
     def _open(self, record: Record, block: int, offset_bytes: int) -> None:
+        page_bytes = self.guests[record.process].page_bytes(block)
+        if page_bytes > PAGE_BYTES:
+            # From hugetlbfs: its pages are set aside, so that no allocation and no counter tells of
+            # a fault.  It always brings a whole page, or finds that another thread just did.
+            self.emit(
+                Kind.FAULT,
+                record,
+                self.guests[record.process].vm,
+                block=block,
+                offset_bytes=offset_bytes - offset_bytes % page_bytes,
+                length_bytes=page_bytes,
+                status=int(_access_flags(record)),
+            )
+            return
         previous = self._open_faults.get(record.thread)
         if previous is not None:
             self._close_fault(previous)
@@ -371,7 +337,7 @@ class Decoder:
     def _close_fault(self, fault: _OpenFault) -> None:
         if not self.counts_are_exact and not fault.is_done and fault.frame >= 0:
             self._serve(fault, fault.served_ns)
-        flags = FaultFlag.WRITE if fault.record.value & _WRITE_FAULT else FaultFlag(0)
+        flags = _access_flags(fault.record)
         length_bytes = 0
         if fault.is_done:
             length_bytes = PAGE_BYTES << fault.order if fault.frame >= 0 else UNKNOWN
@@ -390,6 +356,11 @@ class Decoder:
             length_bytes=length_bytes,
             status=int(flags),
         )
+
+
+def _access_flags(record: Record) -> FaultFlag:
+    """Whether a fault was a write."""
+    return FaultFlag.WRITE if record.value & _WRITE_FAULT else FaultFlag(0)
 
 
 def _with_status(kind: Kind) -> Callable[[Decoder, Record], None]:
