@@ -8,7 +8,6 @@ import signal
 import struct
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,6 +24,7 @@ from tests.capture.qtest import (
     VERSION_1,
     halted_machine,
 )
+from tests.capture.segments import rows, wait_for_segments
 from workbench.capture.host import mounted_tracefs
 from workbench.capture.probe import load_probes
 from workbench.capture.qemu import inspect_qemu
@@ -32,7 +32,7 @@ from workbench.capture.recorder import Capture, Origin, Target, require_privileg
 from workbench.capture.self_test import counts_are_exact
 from workbench.replay import replay
 from workbench.schema import Feature, Kind
-from workbench.trace import Trace, read_trace
+from workbench.trace import read_trace
 from workbench.units import HUGE_PAGE_BYTES, MIB, PAGE_BYTES
 
 if TYPE_CHECKING:
@@ -43,23 +43,6 @@ pytestmark = pytest.mark.live
 FEATURES = VERSION_1 | REPORTING | PAGE_POISON | INDIRECT
 ELEMENTS = 23
 FIRST = 4 * MIB
-
-
-def rows(trace: Trace, kind: Kind, *names: str) -> list[tuple[int, ...]]:
-    """The chosen columns of all events of a kind."""
-    events = trace.columns("events")
-    chosen = events["kind"] == kind
-    return list(zip(*(events[name][chosen].tolist() for name in names), strict=True))
-
-
-def wait_for_segments(folder: Path, count: int = 2) -> None:
-    """Wait until the capture has written more segments of samples: one a second."""
-    table = folder / "samples"
-    wanted = count + len(list(table.glob("*.parquet")))
-    deadline = time.monotonic() + 30
-    while len(list(table.glob("*.parquet"))) < wanted:
-        assert time.monotonic() < deadline, "the capture writes nothing"
-        time.sleep(0.05)
 
 
 def test_every_range_of_23_elements_is_recorded_with_its_discard(tmp_path: Path) -> None:
