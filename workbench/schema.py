@@ -138,6 +138,8 @@ class Column(NamedTuple):
     dtype: str
     unit: str
     meaning: str
+    absent: int | None = None
+    """What stands in its place in a trace that is older than the column; None if none is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,6 +219,21 @@ SAMPLES: Final = Table(
         ),
         Column("qemu_cpu_ns", "int64", "ns", "Processor time QEMU has used."),
         Column("capture_cpu_ns", "int64", "ns", "Processor time the capture has used."),
+        Column(
+            "swap_read_bytes",
+            "int64",
+            "bytes",
+            "What the host's swap devices have read since the capture began; -1 if there is none, "
+            "or swap is a file among others.",
+            absent=UNKNOWN,
+        ),
+        Column(
+            "swap_written_bytes",
+            "int64",
+            "bytes",
+            "What they have written, likewise.",
+            absent=UNKNOWN,
+        ),
     ),
 )
 

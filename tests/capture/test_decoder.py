@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from workbench.capture.decoder import SWAP_IN_PATIENCE_NS, Decoder
 from workbench.capture.frames import FrameTable
-from workbench.capture.guest_ram import Guest
+from workbench.capture.guest import Guest
 from workbench.capture.page_map import PageMaps
 from workbench.capture.records import FAULT_ALLOCATIONS_SHIFT, RAW_DTYPE, FaultBit, Source
 from workbench.schema import FaultFlag, Kind
@@ -25,9 +25,9 @@ RAM_ADDRESS, RAM_BYTES = 0x7F0000000000, 64 * MIB
 WRITE = 1 << 1
 
 
-def decoder(frame_of=lambda _process, _address: None) -> Decoder:
+def decoder(frame_of=lambda _process, _address: None, page_bytes=PAGE_BYTES) -> Decoder:
     """A decoder for one guest with 64 MiB of RAM."""
-    facts = SimpleNamespace(used_bytes=RAM_BYTES)
+    facts = SimpleNamespace(used_bytes=RAM_BYTES, page_bytes=page_bytes)
     block = SimpleNamespace(host_address=RAM_ADDRESS, facts=facts)
     return Decoder({PROCESS: Guest(0, [block], RAM_BYTES)}, FrameTable(), frame_of)
 
@@ -343,3 +343,14 @@ def test_a_reclaim_says_how_much_and_how_long() -> None:
     assert events["kind"].tolist() == [Kind.RECLAIM]
     assert events["length_bytes"].tolist() == [32 * PAGE_BYTES]
     assert events["duration_ns"].tolist() == [7]
+
+
+def test_a_fault_on_a_page_of_hugetlbfs_brings_all_of_it_at_once() -> None:
+    """No allocation and no counter tells of it (Linux mm/hugetlb.c, hugetlb_no_page)."""
+    made = decoder(page_bytes=HUGE_PAGE_BYTES)
+    made.feed(records(fault(3 * MIB), fault(9 * MIB, write=False)))
+    events = made.take_columns()
+
+    assert events["offset_bytes"].tolist() == [HUGE_PAGE_BYTES, 8 * MIB]
+    assert events["length_bytes"].tolist() == [HUGE_PAGE_BYTES] * 2
+    assert events["status"].tolist() == [FaultFlag.WRITE, 0]

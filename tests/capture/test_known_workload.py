@@ -8,7 +8,6 @@ import signal
 import struct
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,6 +24,7 @@ from tests.capture.qtest import (
     VERSION_1,
     halted_machine,
 )
+from tests.capture.segments import rows, wait_for_segments
 from workbench.capture.host import mounted_tracefs
 from workbench.capture.probe import load_probes
 from workbench.capture.qemu import inspect_qemu
@@ -32,7 +32,7 @@ from workbench.capture.recorder import Capture, Origin, Target, require_privileg
 from workbench.capture.self_test import counts_are_exact
 from workbench.replay import replay
 from workbench.schema import Feature, Kind
-from workbench.trace import Trace, read_trace
+from workbench.trace import read_trace
 from workbench.units import HUGE_PAGE_BYTES, MIB, PAGE_BYTES
 
 if TYPE_CHECKING:
@@ -43,23 +43,6 @@ pytestmark = pytest.mark.live
 FEATURES = VERSION_1 | REPORTING | PAGE_POISON | INDIRECT
 ELEMENTS = 23
 FIRST = 4 * MIB
-
-
-def rows(trace: Trace, kind: Kind, *names: str) -> list[tuple[int, ...]]:
-    """The chosen columns of all events of a kind."""
-    events = trace.columns("events")
-    chosen = events["kind"] == kind
-    return list(zip(*(events[name][chosen].tolist() for name in names), strict=True))
-
-
-def wait_for_segments(folder: Path, count: int = 2) -> None:
-    """Wait until the capture has written more segments of samples: one a second."""
-    table = folder / "samples"
-    wanted = count + len(list(table.glob("*.parquet")))
-    deadline = time.monotonic() + 30
-    while len(list(table.glob("*.parquet"))) < wanted:
-        assert time.monotonic() < deadline, "the capture writes nothing"
-        time.sleep(0.05)
 
 
 def test_every_range_of_23_elements_is_recorded_with_its_discard(tmp_path: Path) -> None:
@@ -124,7 +107,10 @@ def test_what_qemu_skips_the_replay_skips_and_says_why(tmp_path: Path) -> None:
 
 
 def test_what_the_driver_says_on_every_other_queue_is_recorded(tmp_path: Path) -> None:
-    """Inflated and deflated pages one by one, in one piece or two, and statistics with tags."""
+    """Inflated and deflated pages one by one, and statistics with their tags.
+
+    No driver puts an array into two pieces: what is in the second is a loss with a name.
+    """
     pages = [FIRST // PAGE_BYTES + number for number in (7, 3, 4, 300)]
     with (
         halted_machine(tmp_path) as (process, device),
@@ -138,12 +124,11 @@ def test_what_the_driver_says_on_every_other_queue_is_recorded(tmp_path: Path) -
         device.reset()
     trace = read_trace(tmp_path / "x.trace")
     places = [(0, page * PAGE_BYTES, PAGE_BYTES) for page in pages]
-    inflated = [*places, (0, NOT_RAM, PAGE_BYTES), (0, 0, PAGE_BYTES)]
 
     columns = ("ram_block", "offset_bytes", "length_bytes")
-    assert rows(trace, Kind.INFLATE, *columns) == inflated
+    assert rows(trace, Kind.INFLATE, *columns) == [*places, (0, NOT_RAM, PAGE_BYTES)]
     assert rows(trace, Kind.DISCARD, *columns, "element") == [
-        (*place, -1) for place in inflated if place[1] != NOT_RAM
+        (*place, -1) for place in (*places, (0, 0, PAGE_BYTES))
     ]
     rest = int.from_bytes(b"rest", "little") * PAGE_BYTES
     assert rows(trace, Kind.DEFLATE, "offset_bytes") == [
@@ -156,7 +141,10 @@ def test_what_the_driver_says_on_every_other_queue_is_recorded(tmp_path: Path) -
     said = [0, 0, 1, 3, 11, 15, 0, 0]
     assert rows(trace, Kind.STATUS, "status") == [(status,) for status in said]
     assert rows(trace, Kind.RESET, "status") == [(0,), (0,)]
-    assert trace.manifest.lost_events == 0
+    (balloon,) = (probe for probe in trace.manifest.probes if probe.name == "balloon")
+    assert balloon.lost == {"inflate: too_long": 1}
+    assert balloon.run_count
+    assert balloon.run_time_ns
 
 
 def test_the_features_in_force_are_recorded(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from workbench.capture.records import FAULT_ALLOCATIONS_SHIFT, RAW_COLUMNS, FaultBit, Source
+from workbench.capture.records import FAULT_ALLOCATIONS_SHIFT, RAW_COLUMNS, FaultBit, Record, Source
 from workbench.schema import EVENTS, NO_BLOCK, NO_ELEMENT, UNKNOWN, FaultFlag, Kind
 from workbench.units import HUGE_PAGE_BYTES, NANOSECONDS, PAGE_BYTES
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from workbench.capture.frames import FrameTable
-    from workbench.capture.guest_ram import Guest
+    from workbench.capture.guest import Guest
 
 SWAP_IN_PATIENCE_NS = NANOSECONDS // 4
 """How long a fault that was served may still turn out to have come from swap: microseconds do."""
@@ -53,21 +53,6 @@ _TIME, _ADDRESS, _PROCESS, _THREAD, _SOURCE = (
     [column.name for column in RAW_COLUMNS].index(name)
     for name in ("time_ns", "address", "process", "thread", "source")
 )
-
-
-class Record(NamedTuple):
-    """One raw record, as plain integers, in the order of `records.RAW_COLUMNS`."""
-
-    time_ns: int
-    address: int
-    length: int
-    value: int
-    element: int
-    duration_ns: int
-    process: int
-    thread: int
-    source: int
-    block: int
 
 
 class _Fault(NamedTuple):
@@ -254,9 +239,16 @@ class Decoder:
         before = self._served_faults.pop(thread, None)
         if before is not None:
             self._add(before.row)
-        offset_bytes -= offset_bytes % PAGE_BYTES
+        page_bytes = guest.page_bytes(block)
+        offset_bytes -= offset_bytes % page_bytes
         began_ns = time_ns - duration_ns
         status = _status(value)
+        if page_bytes > PAGE_BYTES:
+            # From hugetlbfs: its pages are set aside, so that no allocation and no counter tells of
+            # a fault.  It always brings a whole page, or finds that another thread just did.
+            place = (guest.vm, Kind.FAULT, block, offset_bytes, page_bytes)
+            self._add((began_ns, *place, status & _WRITTEN, NO_ELEMENT, 0))
+            return
         is_served = value & _SERVED or (frame >= 0 and not self.counts_are_exact)
         if not is_served:
             place = (guest.vm, Kind.FAULT, block, offset_bytes, 0)

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import mmap
-import os
 import re
-import sys
-import tempfile
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -15,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.capture.bcc_loader import load_bcc
+from workbench.capture.bcc_loader import load_bcc, stderr_of_libraries
 from workbench.capture.host import tracing_folder
+from workbench.capture.program_runs import read_runs
 from workbench.capture.records import (
     FAULT_ALLOCATIONS_SHIFT,
     RAW_DTYPE,
@@ -29,7 +27,7 @@ from workbench.errors import HostError
 from workbench.trace import Probe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -100,26 +98,28 @@ class ProbeFile:
     required: bool = True
 
 
-PROBE_FILES = (
-    ProbeFile(
-        name="balloon",
-        sources=(
-            Source.REPORT_RANGE,
-            Source.DISCARD,
-            Source.HINT_COMMAND,
-            Source.HINT_RANGE,
-            Source.CONFIG_WRITE,
-            Source.FEATURES,
-            Source.STATUS,
-            Source.RESET,
-            Source.PRECOPY,
-            Source.BITMAP_SYNC,
-            Source.INFLATE,
-            Source.DEFLATE,
-            Source.STATISTIC,
-            Source.INHIBIT,
-        ),
+BALLOON_FILE = ProbeFile(
+    name="balloon",
+    sources=(
+        Source.REPORT_RANGE,
+        Source.DISCARD,
+        Source.HINT_COMMAND,
+        Source.HINT_RANGE,
+        Source.CONFIG_WRITE,
+        Source.FEATURES,
+        Source.STATUS,
+        Source.RESET,
+        Source.PRECOPY,
+        Source.BITMAP_SYNC,
+        Source.INFLATE,
+        Source.DEFLATE,
+        Source.STATISTIC,
+        Source.INHIBIT,
     ),
+)
+
+PROBE_FILES = (
+    BALLOON_FILE,
     ProbeFile(
         name="memory",
         sources=(
@@ -174,6 +174,7 @@ class Probes:
     files: tuple[ProbeFile, ...]
     absent: tuple[Probe, ...]
     bpf: Any
+    ring_pages: int = _RING_PAGES
     _counts: npt.NDArray[np.int64] = field(
         default_factory=lambda: np.zeros(max(Source) + 1, np.int64)
     )
@@ -181,7 +182,7 @@ class Probes:
 
     def __post_init__(self) -> None:
         """Map the ring."""
-        self._ring = Ring(self.bpf["records"].map_fd, _RING_PAGES * mmap.PAGESIZE)
+        self._ring = Ring(self.bpf["records"].map_fd, self.ring_pages * mmap.PAGESIZE)
 
     def read(self) -> npt.NDArray[np.void]:
         """Take everything out of the ring."""
@@ -258,7 +259,33 @@ class Probes:
             if losses[source, loss]
         }
         events = int(self._counts[list(file.sources)].sum())
-        return Probe(name=file.name, attached=True, events=events, lost=lost)
+        names = self._functions(file)
+        runs = read_runs(
+            function.fd for name, function in self.bpf.funcs.items() if name.decode() in names
+        )
+        return Probe(
+            name=file.name,
+            attached=True,
+            events=events,
+            lost=lost,
+            run_count=runs.run_count or None,
+            run_time_ns=runs.time_ns or None,
+            missed_runs=runs.missed_count,
+        )
+
+    @staticmethod
+    def _functions(file: ProbeFile) -> set[str]:
+        """The functions of a file that bcc has loaded; it names those of trace points itself."""
+        names = {file.attach} if file.attach else set()
+        if file is BALLOON_FILE:
+            names |= {
+                name for entry in BALLOON_ENTRIES for name in (entry.on_enter, entry.on_return)
+            }
+        return names | {
+            f"tracepoint__{name.replace(':', '__')}"
+            for trace_point in file.trace_points
+            for name in trace_point
+        }
 
 
 def _unserved_fault(thread: int, fault: Any) -> tuple[int, ...]:  # noqa: ANN401 - bcc has no types.
@@ -307,7 +334,7 @@ def load_probes(qemus: Sequence[Qemu], *, ring_pages: int = _RING_PAGES) -> Prob
             bpf.attach_tracepoint(tp=trace_point, fn_name=file.attach)
     for qemu in qemus:
         _attach_entries(bpf, qemu)
-    return Probes(files, absent, bpf)
+    return Probes(files, absent, bpf, ring_pages)
 
 
 def _choose_files() -> tuple[tuple[ProbeFile, ...], tuple[Probe, ...]]:
@@ -342,32 +369,13 @@ def _compile(names: tuple[str, ...], settings: dict[str, int]) -> Any:  # noqa: 
     text = "\n".join((folder / part).read_text(encoding="utf-8") for part in parts)
     flags = [f"-D{key}={value}" for key, value in settings.items()]
     bpf_class = load_bcc().BPF
-    with _stderr_of_libraries() as said:
+    with stderr_of_libraries() as said:
         try:
             return bpf_class(text=render_header() + text, cflags=[*flags, "-w"])
         except Exception as error:  # bcc raises plain Exception for anything the kernel refuses.
             reason = (said() or str(error)).strip().splitlines()[0]
             message = f"the probes cannot be loaded ({reason}); see `workbench doctor`"
             raise HostError(message) from error
-
-
-@contextlib.contextmanager
-def _stderr_of_libraries() -> Iterator[Callable[[], str]]:
-    """Catch what the compiler inside bcc writes to the error stream behind Python's back."""
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as caught:
-        kept = os.dup(2)
-        os.dup2(caught.fileno(), 2)
-
-        def said() -> str:
-            caught.seek(0)
-            return caught.read().decode(errors="replace")
-
-        try:
-            yield said
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
 
 
 def _attach_entries(bpf: Any, qemu: Qemu) -> None:  # noqa: ANN401 - bcc has no types.

@@ -14,11 +14,16 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from workbench import __version__
-from workbench.capture.access import ACCESS_INTERVAL_NS, AccessSampler, open_access_maps
+from workbench.capture.access import (
+    ACCESS_INTERVAL_NS,
+    ACCESS_SOURCE,
+    AccessSampler,
+    open_access_maps,
+)
 from workbench.capture.decoder import Decoder
 from workbench.capture.facts import read_host_facts
 from workbench.capture.frames import FrameTable
-from workbench.capture.guest_ram import Guest
+from workbench.capture.guest import Guest
 from workbench.capture.host import (
     is_in_pid_namespace,
     kernel_headers_folder,
@@ -28,6 +33,7 @@ from workbench.capture.host import (
 from workbench.capture.page_map import PageMaps
 from workbench.capture.page_state import read_state
 from workbench.capture.probe import Probes, load_probes
+from workbench.capture.program_runs import counted_runs
 from workbench.capture.qemu import Qemu, inspect_qemu, with_current_balloon
 from workbench.capture.records import RAW_DTYPE
 from workbench.capture.sampler import Sampler
@@ -118,6 +124,7 @@ class Capture:
             for descriptor in self._pidfds:
                 resources.callback(os.close, descriptor)
             self._host = read_host_facts()
+            resources.enter_context(counted_runs())
             self._probes = load_probes(self._qemus)
             resources.callback(self._probes.close)
             _refuse_unseen_faults(self._qemus, self._probes)
@@ -250,6 +257,7 @@ class Capture:
             complete=complete,
             mid_life=self._origin.mid_life,
             access_interval_ns=ACCESS_INTERVAL_NS if self._accesses.maps else None,
+            access_source=ACCESS_SOURCE if self._accesses.maps else None,
             host=self._host,
             virtual_machines=tuple(
                 describe_machine(qemu, target)

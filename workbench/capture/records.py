@@ -6,7 +6,7 @@ The C struct and the NumPy type are rendered from the same columns.
 from __future__ import annotations
 
 import enum
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -84,6 +84,22 @@ RAW_COLUMNS: Final = (
 )
 
 RAW_DTYPE: Final = np.dtype([(column.name, column.dtype) for column in RAW_COLUMNS], align=True)
+
+
+class Record(NamedTuple):
+    """One raw record, as plain integers, in the order of `RAW_COLUMNS`."""
+
+    time_ns: int
+    address: int
+    length: int
+    value: int
+    element: int
+    duration_ns: int
+    process: int
+    thread: int
+    source: int
+    block: int
+
 
 _C_TYPES: Final = {"int64": "__s64", "int32": "__s32"}
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.capture.smaps import read_smaps
+from workbench.capture.swap_devices import SwapDevices
 from workbench.errors import HostError
 from workbench.schema import SAMPLES, UNKNOWN
 from workbench.units import KIB, NANOSECONDS
@@ -34,11 +35,15 @@ class Sampler:
 
     qemus: tuple[Qemu, ...]
     _rows: list[tuple[int, ...]] = field(default_factory=list)
+    _swap_devices: SwapDevices = field(init=False)
     _first_counters: tuple[int, ...] = field(init=False)
+    _first_swap_bytes: tuple[int, int] = field(init=False)
 
     def __post_init__(self) -> None:
         """Note the counters that the samples count from."""
+        self._swap_devices = SwapDevices()
         self._first_counters = read_swap_counters()
+        self._first_swap_bytes = self._swap_devices.read()
 
     def sample(self) -> None:
         """Measure every guest once.
@@ -48,11 +53,8 @@ class Sampler:
         HostError
             A guest is gone.
         """
-        now = read_swap_counters()
-        counters = [
-            count - first if first != UNKNOWN else UNKNOWN
-            for count, first in zip(now, self._first_counters, strict=True)
-        ]
+        counters = _since(self._first_counters, read_swap_counters())
+        swap_bytes = _since(self._first_swap_bytes, self._swap_devices.read())
         free_bytes = _meminfo_bytes("MemFree")
         for vm, qemu in enumerate(self.qemus):
             begin_ns = time.monotonic_ns()
@@ -69,6 +71,7 @@ class Sampler:
                     *counters,
                     _processor_time_ns(qemu.pid),
                     time.process_time_ns(),
+                    *swap_bytes,
                 )
             )
 
@@ -77,6 +80,14 @@ class Sampler:
         rows = np.array(self._rows, dtype=np.int64).reshape(-1, len(SAMPLES.columns))
         self._rows.clear()
         return {column.name: rows[:, number] for number, column in enumerate(SAMPLES.columns)}
+
+
+def _since(first: tuple[int, ...], now: tuple[int, ...]) -> list[int]:
+    """What was counted since then; UNKNOWN where nothing is."""
+    return [
+        count - before if UNKNOWN not in (before, count) else UNKNOWN
+        for before, count in zip(first, now, strict=True)
+    ]
 
 
 def read_guest_use(qemu: Qemu) -> tuple[int, int]:

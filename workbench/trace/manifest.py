@@ -125,6 +125,14 @@ class Probe(_Facts):
     unattributed: Count = 0
     """Records that were not about any guest's RAM, as far as the capture knows."""
     lost: dict[str, Count] = {}
+    """Events that no table holds, by what they were of and why: `discard: ring_full`."""
+    run_count: Count | None = None
+    run_time_ns: Nanoseconds | None = None
+    """How often its programs ran, for whatever process, and how long that took; None where the
+    kernel did not count it."""
+    missed_runs: Count | None = None
+    """How often the kernel did not run one, because the processor was in another already.  That is
+    so in interrupts only, which are not about a guest."""
 
 
 class Manifest(_Facts):
@@ -151,6 +159,8 @@ class Manifest(_Facts):
     access_interval_ns: Nanoseconds | None = None
     """How often the guests' accesses to their pages were sampled.  None where they were not: the
     recency of a page is then that of its last fault."""
+    access_source: str | None = None
+    """What sampled the accesses; None where nothing did, and in traces before format 1.2."""
     host: HostFacts
     virtual_machines: tuple[VirtualMachine, ...] = Field(min_length=1)
     probes: tuple[Probe, ...] = ()

@@ -51,10 +51,11 @@ BPF_HASH(current_elements, u64, struct handled, 4096);
 BPF_HASH(element_counts, u32, s64, 64);
 BPF_HASH(inhibited_processes, u32, u8, 64);
 
-// Queues that every balloon has (virtio 1.2, 5.5.2).
-#define INFLATE_QUEUE 0
-#define DEFLATE_QUEUE 1
-#define STATISTICS_QUEUE 2
+#define STATISTICS_QUEUE 2  // Behind inflate and deflate (virtio 1.2, 5.5.2).
+_Static_assert(SOURCE_DEFLATE == SOURCE_INFLATE + 1, "as the queues");
+_Static_assert(SOURCE_STATISTIC == SOURCE_INFLATE + STATISTICS_QUEUE, "as the queues");
+
+#define MOST_PIECES 32  // Of one element, that are looked at to count what is in them.
 
 #define STATISTIC_BYTES 10  // virtio 1.2, 5.5.6.3, struct virtio_balloon_stat.
 
@@ -150,40 +151,35 @@ static __always_inline void emit_hint_command(struct element *element) {
     emit(SOURCE_HINT_COMMAND, bpf_ktime_get_ns(), 0, 0, command);
 }
 
-// The pages of an element of the inflate or deflate queue: an array of 32-bit frame numbers, which
-// may come in several pieces (QEMU 7.2 hw/virtio/virtio-balloon.c, virtio_balloon_handle_output).
+// The pages of an element of the inflate or deflate queue: an array of 32-bit frame numbers (QEMU 7.2
+// hw/virtio/virtio-balloon.c, virtio_balloon_handle_output).  Drivers send it in one piece; what
+// comes in further pieces, or behind the longest array that is known, is counted as lost.
 static __always_inline void emit_balloon_pages(struct element *element, u32 source) {
     struct vector vector = {};
-    u32 piece = 0;
-    u64 offset = 0;
     s64 time_ns = bpf_ktime_get_ns();
+    if (bpf_probe_read_user(&vector, sizeof(vector), (void *)element->out_sg)) {
+        count_lost(source, LOSS_UNREADABLE);
+        return;
+    }
+    u64 count = vector.length / sizeof(u32);
     for (u32 row = 0; row < LONGEST_ELEMENT; row++) {
         u32 frame = 0;
-        if (offset + sizeof(frame) > vector.length) {
-            if (piece >= element->out_num)
-                return;
-            if (bpf_probe_read_user(&vector, sizeof(vector),
-                                    (void *)(element->out_sg + 16ull * piece))) {
-                count_lost(source, LOSS_UNREADABLE);
-                return;
-            }
-            piece++;
-            offset = 0;
-            if (piece < element->out_num && vector.length % sizeof(frame)) {
-                count_lost(source, LOSS_UNREADABLE);  // A number stands astride two pieces.
-                return;
-            }
-            if (vector.length < sizeof(frame))
-                continue;
+        if (row >= count)
+            break;
+        if (bpf_probe_read_user(&frame, sizeof(frame), (void *)(vector.base + 4ull * row))) {
+            count_losses(source, LOSS_UNREADABLE, count - row);
+            return;
         }
-        if (bpf_probe_read_user(&frame, sizeof(frame), (void *)(vector.base + offset)))
-            count_lost(source, LOSS_UNREADABLE);
-        else
-            emit(source, time_ns, (u64)frame << 12, 0, 0);
-        offset += sizeof(frame);
+        emit(source, time_ns, (u64)frame << 12, 0, 0);
     }
-    if (offset < vector.length)
-        count_losses(source, LOSS_TOO_LONG, (vector.length - offset) / sizeof(u32));
+    if (count > LONGEST_ELEMENT)
+        count_losses(source, LOSS_TOO_LONG, count - LONGEST_ELEMENT);
+    for (u32 piece = 1; piece < MOST_PIECES; piece++) {
+        if (piece >= element->out_num ||
+            bpf_probe_read_user(&vector, sizeof(vector), (void *)(element->out_sg + 16ull * piece)))
+            return;
+        count_losses(source, LOSS_TOO_LONG, vector.length / sizeof(u32));
+    }
 }
 
 static __always_inline void emit_statistics(struct element *element) {
@@ -215,11 +211,8 @@ static __always_inline u32 source_of_queue(struct guest *guest, u32 queue) {
         return SOURCE_REPORT_RANGE;
     if (queue == guest->hint_queue)
         return SOURCE_HINT_COMMAND;
-    if (queue == INFLATE_QUEUE)
-        return SOURCE_INFLATE;
-    if (queue == DEFLATE_QUEUE)
-        return SOURCE_DEFLATE;
-    return queue == STATISTICS_QUEUE ? SOURCE_STATISTIC : 0;
+    // By a sum, because the verifier would walk the loop behind a branch once for each queue.
+    return queue <= STATISTICS_QUEUE ? SOURCE_INFLATE + queue : 0;
 }
 
 int on_pop_return(struct pt_regs *ctx) {
@@ -246,9 +239,10 @@ int on_pop_return(struct pt_regs *ctx) {
     }
     if (source == SOURCE_REPORT_RANGE) {
         emit_report(&element, thread, began_ns);
-    } else if (source == SOURCE_INFLATE || source == SOURCE_DEFLATE) {
+    } else if (source >= SOURCE_INFLATE && source < SOURCE_STATISTIC) {
         begin_element(thread, began_ns, -1);
-        emit_balloon_pages(&element, source);
+        if (element.out_num > 0)
+            emit_balloon_pages(&element, source);
     } else if (element.out_num > 0 && source == SOURCE_HINT_COMMAND) {
         emit_hint_command(&element);
     } else if (element.out_num > 0) {

@@ -1,19 +1,19 @@
-"""Where in a guest's RAM an address is."""
+"""Where the RAM of a captured guest is."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from workbench.schema import NO_BLOCK
-from workbench.units import GIB
+from workbench.units import GIB, PAGE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from workbench.capture.qemu import GuestBlock
 
-_ADDRESS_OF_HIGH_RAM = 4 * GIB
+_ADDRESS_OF_HIGH_RAM: Final = 4 * GIB
 """x86 puts the RAM that does not fit below its device window from here on."""
 
 
@@ -34,6 +34,10 @@ class Guest:
             if 0 <= offset_bytes < block.facts.used_bytes:
                 return number, offset_bytes
         return NO_BLOCK, address
+
+    def page_bytes(self, block: int) -> int:
+        """The page size of a RAM block, or of none."""
+        return PAGE_BYTES if block == NO_BLOCK else self.blocks[block].facts.page_bytes
 
     def locate_guest_address(self, address: int) -> tuple[int, int]:
         """Give the RAM block and offset of a guest address of the first block."""
