@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from workbench.units import LARGEST_ORDER
 
-SCHEMA_VERSION: Final = "1.1"
+SCHEMA_VERSION: Final = "1.2"
 """Major.minor.  A reader takes every minor of its own major and refuses newer majors by name."""
 
 NO_BLOCK: Final = -1

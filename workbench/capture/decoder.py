@@ -148,6 +148,13 @@ class Decoder:
                     self._given_up.add(thread)
                 self._close_fault(self._open_faults.pop(thread))
 
+    def end_guest(self, process: int) -> None:
+        """Close the faults of a guest that has ended, and forget it and its frames."""
+        for thread, fault in list(self._open_faults.items()):
+            if fault.record.process == process:
+                self._close_fault(self._open_faults.pop(thread))
+        self.frames.forget_guest(self.guests.pop(process).vm)
+
     def finish(self) -> None:
         """Close every fault: the capture is over."""
         for fault in self._open_faults.values():
@@ -213,8 +220,7 @@ class Decoder:
     def on_hint_range(self, record: Record) -> None:
         """A hinted range."""
         guest = self.guests[record.process]
-        block, offset_bytes = guest.locate(record.address)
-        self._emit_range(Kind.HINT_RANGE, record, guest.vm, block, offset_bytes)
+        self._emit_range(Kind.HINT_RANGE, record, guest.vm, *guest.locate(record.address))
 
     def on_config_write(self, record: Record) -> None:
         """A write to the config space."""
@@ -236,8 +242,7 @@ class Decoder:
         elif record.value == _PRECOPY_COMPLETE:
             guest.migration_completed = True
         elif record.value == _PRECOPY_CLEANUP:
-            completed = int(guest.migration_completed)
-            self.emit(Kind.MIGRATION_END, record, guest.vm, status=completed)
+            self.emit(Kind.MIGRATION_END, record, guest.vm, status=int(guest.migration_completed))
 
     def on_collapse(self, record: Record) -> None:
         """A huge page was put together, for nobody knows whom: every guest hears of it."""
@@ -246,8 +251,7 @@ class Decoder:
 
     def on_fault(self, record: Record) -> None:
         """A fault on guest RAM; it ends the thread's one before."""
-        guest = self.guests[record.process]
-        self._open(record, *guest.locate(record.address))
+        self._open(record, *self.guests[record.process].locate(record.address))
 
     def on_guest_fault(self, record: Record) -> None:
         """A fault that hardware virtualisation reports by guest address."""

@@ -32,7 +32,8 @@ _USER_TIME_FIELD, _SYSTEM_TIME_FIELD = 11, 12
 class Sampler:
     """Collects rows of the table `samples`."""
 
-    qemus: tuple[Qemu, ...]
+    qemus: dict[int, Qemu]
+    """The guests to measure, by number."""
     _rows: list[tuple[int, ...]] = field(default_factory=list)
     _first_counters: tuple[int, ...] = field(init=False)
 
@@ -40,24 +41,24 @@ class Sampler:
         """Note the counters that the samples count from."""
         self._first_counters = read_swap_counters()
 
-    def sample(self) -> None:
-        """Measure every guest once.
-
-        Raises
-        ------
-        HostError
-            A guest is gone.
-        """
+    def sample(self) -> list[int]:
+        """Measure every guest once.  Returns the numbers of those that have no memory any more."""
+        gone: list[int] = []
         now = read_swap_counters()
         counters = [
             count - first if first != UNKNOWN else UNKNOWN
             for count, first in zip(now, self._first_counters, strict=True)
         ]
         free_bytes = _meminfo_bytes("MemFree")
-        for vm, qemu in enumerate(self.qemus):
+        for vm, qemu in self.qemus.items():
             begin_ns = time.monotonic_ns()
-            resident_bytes, swapped_bytes = read_guest_use(qemu)
-            duration_ns = time.monotonic_ns() - begin_ns
+            try:
+                resident_bytes, swapped_bytes = read_guest_use(qemu)
+                duration_ns = time.monotonic_ns() - begin_ns
+                processor_time_ns = _processor_time_ns(qemu.pid)
+            except HostError:
+                gone.append(vm)
+                continue
             self._rows.append(
                 (
                     begin_ns,
@@ -67,10 +68,11 @@ class Sampler:
                     swapped_bytes,
                     free_bytes,
                     *counters,
-                    _processor_time_ns(qemu.pid),
+                    processor_time_ns,
                     time.process_time_ns(),
                 )
             )
+        return gone
 
     def take_columns(self) -> dict[str, npt.NDArray[np.int64]]:
         """Give the samples since the last call, as columns of the trace."""
