@@ -111,9 +111,10 @@ def _remember(build: Build) -> None:
     path = _cache_path(build.build_id)
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-            file.write(text)
-        Path(file.name).replace(path)
+        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+            made = Path(scratch) / path.name
+            made.write_text(text, encoding="utf-8")
+            made.replace(path)
 
 
 def _cache_path(build_id: str) -> Path:

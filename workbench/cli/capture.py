@@ -76,9 +76,9 @@ def capture(
     _tell(recording)
     hand_over(output, as_json=as_json)
     if recording.all_ended and not every:
-        pids = ", ".join(map(str, recording.ended_pids))
+        ended = ", ".join(map(str, recording.ended_pids))
         raise HostError(
-            f"the QEMU with pid {pids} ended before the capture did; all it did until then is in "
+            f"the QEMU with pid {ended} ended before the capture did; all it did until then is in "
             f"{output}"
         )
     refuse_losses(output, allow_lost=allow_lost)
