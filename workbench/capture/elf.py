@@ -22,9 +22,9 @@ _VERSION = re.compile(rb"QEMU emulator version (\S+)(?: \(([^)\n]*)\))?\n")
 """What `-version` prints (QEMU 7.2 softmmu/vl.c, version): one string, for it is put together by
 the compiler."""
 
-_JUMP = re.compile(rb"(?:\xf3\x0f\x1e\xfa)?\xe9(.{4})", re.DOTALL)
-"""A function that is nothing but another one (jmp rel32, behind an endbr64 if at all): compilers
-fold functions of equal code (gcc -fipa-icf)."""
+_JUMP = re.compile(rb"(?:\xf3\x0f\x1e\xfa)?(?:\xe9(.{4})|\xeb(.))", re.DOTALL)
+"""A function that is nothing but another one (jmp rel32 or rel8, behind an endbr64 if at all):
+compilers fold functions of equal code (gcc -fipa-icf)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +117,10 @@ def _code(elf: ELFFile, address: int, size: int) -> tuple[int, bytes]:
     jump = _JUMP.match(code)
     if jump is None:
         return address, code
-    target = address + jump.end() + int.from_bytes(jump[1], "little", signed=True)
+    distance = int.from_bytes(jump[1] or jump[2], "little", signed=True)
+    target = address + jump.end() + distance
+    if address <= target < address + size:  # To the end of a loop of its own.
+        return address, code
     return target, _bytes_at(elf, target, _LONGEST_CODE_BYTES)
 
 
