@@ -157,6 +157,8 @@ def halted_machine(
     properties: str = "free-page-reporting=on",
     balloon: bool = True,
     arguments: Sequence[str] = (),
+    qemu: Sequence[str] = ("qemu-system-x86_64",),
+    name: str = "halted",
 ) -> Iterator[tuple[subprocess.Popen[bytes], Device]]:
     """Start a QEMU whose processor halts at once, and connect to its device."""
     firmware = bytearray(b"\xf4" * 65536)
@@ -169,9 +171,9 @@ def halted_machine(
     device = ["-device", f"virtio-balloon-pci,addr=4,{properties}"] if balloon else []
     process = subprocess.Popen(
         [
-            *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none"),
+            *(*qemu, "-nodefaults", "-no-user-config", "-display", "none"),
             *("-accel", "tcg", "-machine", "pc", "-m", str(MEMORY_BYTES >> 20)),
-            *("-bios", str(folder / "halt.bin"), "-name", "halted"),
+            *("-bios", str(folder / "halt.bin"), "-name", name),
             *("-qtest", f"unix:{folder / 'qtest'}", "-qtest-log", "none"),
             *device,
             *arguments,

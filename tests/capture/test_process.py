@@ -16,7 +16,8 @@ from workbench.capture.facts import frees_empty_page_tables, read_host_facts
 from workbench.capture.layout import ACCESSORS, derive_layout
 from workbench.capture.page_state import read_block_state
 from workbench.capture.process import ProcessMemory, read_mappings
-from workbench.capture.qemu import running_qemus, without_secrets
+from workbench.capture.qemu import without_secrets
+from workbench.capture.search import running_qemus
 from workbench.capture.smaps import parse_smaps, read_smaps
 from workbench.errors import HostError
 from workbench.schema import PageState

@@ -112,7 +112,7 @@ class AccessSampler:
         }
 
 
-def open_access_maps(paths: Mapping[int, Path], qemus: tuple[Qemu, ...]) -> dict[int, AccessMap]:
+def open_access_maps(paths: Mapping[int, Path], qemus: Mapping[int, Qemu]) -> dict[int, AccessMap]:
     """Open the maps of the guests that have one.
 
     Raises

@@ -7,11 +7,11 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
+from workbench.capture.build import read_build
 from workbench.capture.check import LAB, Check, Status, judge, yes
-from workbench.capture.elf import read_program
-from workbench.capture.layout import ACCESSORS, derive_layout
 from workbench.capture.probe import BALLOON_ENTRIES
-from workbench.capture.qemu import inspect_qemu, running_qemus
+from workbench.capture.qemu import inspect_qemu
+from workbench.capture.search import running_qemus
 from workbench.errors import HostError
 from workbench.units import format_bytes
 
@@ -56,7 +56,11 @@ def check_emulator() -> list[Check]:
 
 def _functions(path: Path) -> Check:
     """Check what the probes attach to, and what their offsets are read from."""
-    obstacle = _obstacle(path)
+    try:
+        read_build(path.resolve())
+        obstacle = ""
+    except HostError as error:
+        obstacle = str(error)
     return Check(
         name="QEMU's functions",
         status=judge(not obstacle),
@@ -65,16 +69,6 @@ def _functions(path: Path) -> Check:
         needed_for=(LAB,),
         fix="use a distribution's QEMU 5.1 or newer for x86-64",
     )
-
-
-def _obstacle(path: Path) -> str:
-    try:
-        program = read_program(path.resolve(), ACCESSORS)
-        derive_layout(program)
-    except HostError as error:
-        return str(error)
-    missing = program.missing(tuple(entry.symbol for entry in BALLOON_ENTRIES))
-    return f"does not export {', '.join(missing)}" if missing else ""
 
 
 def check_guests() -> list[Check]:
@@ -96,7 +90,7 @@ def _guest(pid: int) -> Check:
     return Check(
         name=f"guest {pid}",
         status=judge(reports, Status.WARN),
-        found=f"{qemu.name}, QEMU {qemu.version}, {format_bytes(qemu.memory_bytes)}, "
+        found=f"{qemu.name}, QEMU {qemu.build.version}, {format_bytes(qemu.memory_bytes)}, "
         f"free-page-reporting={'on' if reports else 'off'}",
         fix="start it with -device virtio-balloon-pci,free-page-reporting=on (off is the default)",
     )

@@ -61,6 +61,7 @@ class _Fault(NamedTuple):
     row: tuple[int, ...]
     """The event, as if it had not."""
     began_ns: int
+    process: int
 
 
 @dataclass(slots=True)
@@ -109,6 +110,14 @@ class Decoder:
             if fault.row[0] < now_ns - SWAP_IN_PATIENCE_NS:
                 del self._served_faults[thread]
                 self._add(fault.row)
+
+    def end_guest(self, process: int) -> None:
+        """Close the faults of a guest that has ended, and forget it and its frames."""
+        for thread, fault in list(self._served_faults.items()):
+            if fault.process == process:
+                del self._served_faults[thread]
+                self._add(fault.row)
+        self.frames.forget_guest(self.guests.pop(process).vm)
 
     def finish(self) -> None:
         """Close every fault: the capture is over."""
@@ -165,8 +174,7 @@ class Decoder:
     def on_hint_range(self, record: Record) -> None:
         """A hinted range."""
         guest = self.guests[record.process]
-        block, offset_bytes = guest.locate(record.address)
-        self._emit_range(Kind.HINT_RANGE, record, guest.vm, block, offset_bytes)
+        self._emit_range(Kind.HINT_RANGE, record, guest.vm, *guest.locate(record.address))
 
     def on_inflate(self, record: Record) -> None:
         """A page for the balloon."""
@@ -212,8 +220,7 @@ class Decoder:
             guest.migration_completed = True
             self.emit(Kind.MIGRATION_SENT, record, guest.vm)
         elif record.value == _PRECOPY_CLEANUP:
-            completed = int(guest.migration_completed)
-            self.emit(Kind.MIGRATION_END, record, guest.vm, status=completed)
+            self.emit(Kind.MIGRATION_END, record, guest.vm, status=int(guest.migration_completed))
 
     def on_collapse(self, record: Record) -> None:
         """A huge page was put together, for nobody knows whom: every guest hears of it."""
@@ -223,12 +230,14 @@ class Decoder:
     def on_fault(self, values: _Values) -> None:
         """A fault on guest RAM."""
         guest = self.guests.get(values[_PROCESS])
-        if guest is not None:  # Else it was ours, to try the probes.
+        if guest is not None:  # Else it was ours, to try the probes, or has ended.
             self._take_fault(values, guest, *guest.locate(values[_ADDRESS]))
 
     def on_guest_fault(self, values: _Values) -> None:
         """A fault that hardware virtualisation reports by guest address."""
-        guest = self.guests[values[_PROCESS]]
+        guest = self.guests.get(values[_PROCESS])
+        if guest is None:
+            return
         block, offset_bytes = guest.locate_guest_address(values[_ADDRESS])
         if block != NO_BLOCK:
             self._take_fault(values, guest, block, offset_bytes)
@@ -259,7 +268,7 @@ class Decoder:
             status &= ~_HUGE_REFUSED
         place = (guest.vm, Kind.FAULT, block, offset_bytes, length_bytes)
         row = (time_ns, *place, status, NO_ELEMENT, duration_ns)
-        self._served_faults[thread] = _Fault(row, began_ns)
+        self._served_faults[thread] = _Fault(row, began_ns, process)
         if frame >= 0 and (order > 0 or value >> FAULT_ALLOCATIONS_SHIFT == 1):
             self.frames.put(frame, order, guest.vm, block, offset_bytes)
         elif block != NO_BLOCK:

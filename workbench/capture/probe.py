@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.capture.attach import Entry, attach_entries, detach_entries
 from workbench.capture.bcc_loader import load_bcc, stderr_of_libraries
 from workbench.capture.host import tracing_folder
 from workbench.capture.program_runs import read_runs
@@ -27,11 +28,10 @@ from workbench.errors import HostError
 from workbench.trace import Probe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     import numpy.typing as npt
 
-    from workbench.capture.layout import Layout
     from workbench.capture.qemu import Qemu
 
 _RING_PAGES = 16384
@@ -40,15 +40,6 @@ ring is read twenty times a second."""
 
 _NO_QUEUE = 0xFFFFFFFF
 """A queue number that no queue has; -1 as the probes see it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One function of QEMU to probe, and the C functions that run at its entry and return."""
-
-    symbol: str
-    on_enter: str = ""
-    on_return: str = ""
 
 
 BALLOON_ENTRIES = (
@@ -178,6 +169,8 @@ class Probes:
     _counts: npt.NDArray[np.int64] = field(
         default_factory=lambda: np.zeros(max(Source) + 1, np.int64)
     )
+    _attached: dict[int, tuple[bytes, ...]] = field(default_factory=dict)
+    """Names of the attached probes, by process."""
     _ring: Ring = field(init=False)
 
     def __post_init__(self) -> None:
@@ -208,17 +201,21 @@ class Probes:
         self.bpf.cleanup()
 
     def admit(self, qemu: Qemu) -> None:
-        """Let the probes see a guest.
+        """Attach the probes to a guest's QEMU, and let them see it.
 
         Raises
         ------
         HostError
-            Its RAM is in more blocks than the probes have room for.
+            Its RAM is in more blocks than the probes have room for, or it has just ended.
         """
         table = self.bpf["guests"]
         guest = table.Leaf()
         guest.reporting_queue = qemu.balloon.reporting_queue & _NO_QUEUE
         guest.hint_queue = qemu.balloon.hint_queue & _NO_QUEUE
+        guest.queue_device = qemu.build.layout.queue_device
+        guest.queue_index = qemu.build.layout.queue_index
+        guest.device_id = qemu.build.layout.device_id
+        guest.device_features = qemu.build.layout.device_features
         if len(qemu.blocks) > len(guest.blocks):
             message = (
                 f"pid {qemu.pid} has {len(qemu.blocks)} blocks of RAM, the probes have room for "
@@ -229,7 +226,23 @@ class Probes:
             row.first = block.host_address
             row.stop = block.host_address + block.facts.used_bytes
             row.block_address = block.block_address
-        table[table.Key(qemu.pid)] = guest
+        self._attached[qemu.pid] = attach_entries(self.bpf, BALLOON_ENTRIES, qemu)
+        try:
+            table[table.Key(qemu.pid)] = guest
+        except Exception as error:  # bcc raises plain Exception.
+            self.release(qemu.pid)
+            message = f"the probes can see no more than {table.max_entries} guests at a time"
+            raise HostError(message) from error
+
+    def release(self, pid: int) -> None:
+        """Detach the probes from a guest that has ended, and see it no more."""
+        table = self.bpf["guests"]
+        with contextlib.suppress(KeyError):
+            del table[table.Key(pid)]
+        counts = self.bpf["element_counts"]
+        with contextlib.suppress(KeyError):  # Its pid may be another guest's one day.
+            del counts[counts.Key(pid)]
+        detach_entries(self.bpf, self._attached.pop(pid, ()))
 
     @contextlib.contextmanager
     def watching(self, pid: int, address: int, length_bytes: int) -> Iterator[None]:
@@ -304,8 +317,8 @@ def _unserved_fault(thread: int, fault: Any) -> tuple[int, ...]:  # noqa: ANN401
     )
 
 
-def load_probes(qemus: Sequence[Qemu], *, ring_pages: int = _RING_PAGES) -> Probes:
-    """Compile the probes and attach them, seeing no guest yet.
+def load_probes(*, ring_pages: int = _RING_PAGES) -> Probes:
+    """Compile the probes and attach them to the kernel's trace points, seeing no guest yet.
 
     Parameters
     ----------
@@ -315,16 +328,11 @@ def load_probes(qemus: Sequence[Qemu], *, ring_pages: int = _RING_PAGES) -> Prob
     Raises
     ------
     HostError
-        A trace point is missing that no capture can do without, the guests run different builds
-        of QEMU, or the kernel refuses the program.
+        A trace point is missing that no capture can do without, or the kernel refuses the program.
     """
-    layouts = {qemu.layout for qemu in qemus}
-    if len(layouts) > 1:
-        message = "the guests run different builds of QEMU; capture each build on its own"
-        raise HostError(message)
     files, absent = _choose_files()
     trace_points = [(file, _present(names)) for file in files for names in file.trace_points]
-    settings = {"RING_PAGES": ring_pages, **_offsets(layouts.pop())}
+    settings = {"RING_PAGES": ring_pages}
     for file, trace_point in trace_points:
         if file.attach:
             settings["SWAPPED_FRAME_OFFSET"] = _field_offset(trace_point, "pfn")
@@ -332,8 +340,6 @@ def load_probes(qemus: Sequence[Qemu], *, ring_pages: int = _RING_PAGES) -> Prob
     for file, trace_point in trace_points:
         if file.attach:
             bpf.attach_tracepoint(tp=trace_point, fn_name=file.attach)
-    for qemu in qemus:
-        _attach_entries(bpf, qemu)
     return Probes(files, absent, bpf, ring_pages)
 
 
@@ -354,15 +360,6 @@ def _choose_files() -> tuple[tuple[ProbeFile, ...], tuple[Probe, ...]]:
     return tuple(files), tuple(absent)
 
 
-def _offsets(layout: Layout) -> dict[str, int]:
-    return {
-        "QUEUE_DEVICE": layout.queue_device,
-        "QUEUE_INDEX": layout.queue_index,
-        "DEVICE_ID": layout.device_id,
-        "DEVICE_FEATURES": layout.device_features,
-    }
-
-
 def _compile(names: tuple[str, ...], settings: dict[str, int]) -> Any:  # noqa: ANN401 - bcc has no types.
     folder = resources.files("workbench.capture") / "probes"
     parts = ["common.h", *(f"{name}.c" for name in names)]
@@ -376,22 +373,6 @@ def _compile(names: tuple[str, ...], settings: dict[str, int]) -> Any:  # noqa: 
             reason = (said() or str(error)).strip().splitlines()[0]
             message = f"the probes cannot be loaded ({reason}); see `workbench doctor`"
             raise HostError(message) from error
-
-
-def _attach_entries(bpf: Any, qemu: Qemu) -> None:  # noqa: ANN401 - bcc has no types.
-    path = f"/proc/{qemu.pid}/exe"
-    missing = qemu.program.missing(tuple(entry.symbol for entry in BALLOON_ENTRIES))
-    if missing:
-        message = (
-            f"{qemu.program.path}: does not export {', '.join(missing)}; use QEMU 5.1 or newer"
-        )
-        raise HostError(message)
-    for entry in BALLOON_ENTRIES:
-        address = qemu.program.functions[entry.symbol]
-        if entry.on_enter:
-            bpf.attach_uprobe(name=path, addr=address, fn_name=entry.on_enter, pid=qemu.pid)
-        if entry.on_return:
-            bpf.attach_uretprobe(name=path, addr=address, fn_name=entry.on_return, pid=qemu.pid)
 
 
 def _present(names: tuple[str, ...]) -> str:

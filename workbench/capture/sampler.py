@@ -33,7 +33,8 @@ _USER_TIME_FIELD, _SYSTEM_TIME_FIELD = 11, 12
 class Sampler:
     """Collects rows of the table `samples`."""
 
-    qemus: tuple[Qemu, ...]
+    qemus: dict[int, Qemu]
+    """The guests to measure, by number."""
     _rows: list[tuple[int, ...]] = field(default_factory=list)
     _swap_devices: SwapDevices = field(init=False)
     _first_counters: tuple[int, ...] = field(init=False)
@@ -45,21 +46,21 @@ class Sampler:
         self._first_counters = read_swap_counters()
         self._first_swap_bytes = self._swap_devices.read()
 
-    def sample(self) -> None:
-        """Measure every guest once.
-
-        Raises
-        ------
-        HostError
-            A guest is gone.
-        """
+    def sample(self) -> list[int]:
+        """Measure every guest once.  Returns the numbers of those that have no memory any more."""
+        gone: list[int] = []
         counters = _since(self._first_counters, read_swap_counters())
         swap_bytes = _since(self._first_swap_bytes, self._swap_devices.read())
         free_bytes = _meminfo_bytes("MemFree")
-        for vm, qemu in enumerate(self.qemus):
+        for vm, qemu in self.qemus.items():
             begin_ns = time.monotonic_ns()
-            resident_bytes, swapped_bytes = read_guest_use(qemu)
-            duration_ns = time.monotonic_ns() - begin_ns
+            try:
+                resident_bytes, swapped_bytes = read_guest_use(qemu)
+                duration_ns = time.monotonic_ns() - begin_ns
+                processor_time_ns = _processor_time_ns(qemu.pid)
+            except HostError:
+                gone.append(vm)
+                continue
             self._rows.append(
                 (
                     begin_ns,
@@ -69,11 +70,12 @@ class Sampler:
                     swapped_bytes,
                     free_bytes,
                     *counters,
-                    _processor_time_ns(qemu.pid),
+                    processor_time_ns,
                     time.process_time_ns(),
                     *swap_bytes,
                 )
             )
+        return gone
 
     def take_columns(self) -> dict[str, npt.NDArray[np.int64]]:
         """Give the samples since the last call, as columns of the trace."""

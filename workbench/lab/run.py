@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from workbench.capture.recorder import Origin, Target
+from workbench.capture.guests import Target
+from workbench.capture.recorder import Origin
 from workbench.errors import HostError
 from workbench.lab.acceleration import chosen_accelerator
 from workbench.lab.host import (

@@ -259,6 +259,11 @@ def _judge_host(machine: MachineFacts, settings: Settings) -> str | None:
         return None
     if machine.page_bytes > PAGE_BYTES or machine.shares_memory:
         return "guest RAM is of huge pages or shared: the model of the host does not swap such"
+    if not machine.is_whole:
+        return (
+            "the guest came after the start of the capture or ended before its end: the model of "
+            "the host knows only guests that stay; capture without --all, or for a shorter time"
+        )
     is_unknown = not machine.shows_limit and settings.host.memory_bytes is None
     if settings.host.is_chosen and is_unknown:
         return (

@@ -1,6 +1,7 @@
 // The balloon device, seen through the functions that QEMU exports.
 //
-// -D settings: RING_PAGES and the offsets QUEUE_DEVICE, QUEUE_INDEX, DEVICE_ID, DEVICE_FEATURES.
+// -D setting: RING_PAGES.  Where QEMU keeps what differs from build to build, so each guest has its
+// own offsets.
 
 #define BALLOON_DEVICE_ID 5  // virtio 1.2, 5.5.1.
 
@@ -48,8 +49,8 @@ BPF_HASH(open_pops, u64, struct pop, 4096);
 BPF_HASH(open_discards, u64, struct discard, 4096);
 BPF_HASH(open_features, u64, u64, 4096);
 BPF_HASH(current_elements, u64, struct handled, 4096);
-BPF_HASH(element_counts, u32, s64, 64);
-BPF_HASH(inhibited_processes, u32, u8, 64);
+BPF_HASH(element_counts, u32, s64, GUESTS);
+BPF_HASH(inhibited_processes, u32, u8, GUESTS);
 
 #define STATISTICS_QUEUE 2  // Behind inflate and deflate (virtio 1.2, 5.5.2).
 _Static_assert(SOURCE_DEFLATE == SOURCE_INFLATE + 1, "as the queues");
@@ -59,9 +60,9 @@ _Static_assert(SOURCE_STATISTIC == SOURCE_INFLATE + STATISTICS_QUEUE, "as the qu
 
 #define STATISTIC_BYTES 10  // virtio 1.2, 5.5.6.3, struct virtio_balloon_stat.
 
-static __always_inline int is_balloon(u64 device) {
+static __always_inline int is_balloon(struct guest *guest, u64 device) {
     u16 id = 0;
-    bpf_probe_read_user(&id, sizeof(id), (void *)(device + DEVICE_ID));
+    bpf_probe_read_user(&id, sizeof(id), (void *)(device + guest->device_id));
     return id == BALLOON_DEVICE_ID;
 }
 
@@ -70,12 +71,14 @@ int on_pop_enter(struct pt_regs *ctx) {
     u64 thread = bpf_get_current_pid_tgid();
     struct pop pop = {};
     u16 queue = 0;
-    if (!this_guest())
+    struct guest *guest = this_guest();
+    if (!guest)
         return 0;
-    bpf_probe_read_user(&pop.device, sizeof(pop.device), (void *)(queue_address + QUEUE_DEVICE));
-    if (!is_balloon(pop.device))
+    bpf_probe_read_user(&pop.device, sizeof(pop.device),
+                        (void *)(queue_address + guest->queue_device));
+    if (!is_balloon(guest, pop.device))
         return 0;
-    bpf_probe_read_user(&queue, sizeof(queue), (void *)(queue_address + QUEUE_INDEX));
+    bpf_probe_read_user(&queue, sizeof(queue), (void *)(queue_address + guest->queue_index));
     pop.queue = queue;
     pop.began_ns = bpf_ktime_get_ns();
     if (open_pops.update(&thread, &pop))
@@ -334,7 +337,8 @@ int on_hint(struct pt_regs *ctx) {
 
 // The six writers of the config space differ in width only: (device, offset, value).
 static __always_inline int on_config_write(struct pt_regs *ctx, s64 width_bytes) {
-    if (this_guest() && is_balloon(PT_REGS_PARM1(ctx))) {
+    struct guest *guest = this_guest();
+    if (guest && is_balloon(guest, PT_REGS_PARM1(ctx))) {
         u64 mask = (1ull << (8 * width_bytes)) - 1;
         emit(SOURCE_CONFIG_WRITE, bpf_ktime_get_ns(), (u32)PT_REGS_PARM2(ctx), width_bytes,
              PT_REGS_PARM3(ctx) & mask);
@@ -354,9 +358,10 @@ int on_config_write_long(struct pt_regs *ctx) {
     return on_config_write(ctx, 4);
 }
 
-static __always_inline void emit_features(u64 device) {
+static __always_inline void emit_features(struct guest *guest, u64 device) {
     u64 features = 0;
-    if (bpf_probe_read_user(&features, sizeof(features), (void *)(device + DEVICE_FEATURES)))
+    void *address = (void *)(device + guest->device_features);
+    if (bpf_probe_read_user(&features, sizeof(features), address))
         count_lost(SOURCE_FEATURES, LOSS_UNREADABLE);
     else
         emit(SOURCE_FEATURES, bpf_ktime_get_ns(), 0, 0, features);
@@ -365,7 +370,8 @@ static __always_inline void emit_features(u64 device) {
 int on_features_enter(struct pt_regs *ctx) {
     u64 device = PT_REGS_PARM1(ctx);
     u64 thread = bpf_get_current_pid_tgid();
-    if (this_guest() && is_balloon(device) && open_features.update(&thread, &device))
+    struct guest *guest = this_guest();
+    if (guest && is_balloon(guest, device) && open_features.update(&thread, &device))
         count_lost(SOURCE_FEATURES, LOSS_MAP_FULL);
     return 0;
 }
@@ -373,8 +379,9 @@ int on_features_enter(struct pt_regs *ctx) {
 int on_features_return(struct pt_regs *ctx) {
     u64 thread = bpf_get_current_pid_tgid();
     u64 *device = open_features.lookup(&thread);
-    if (device) {
-        emit_features(*device);
+    struct guest *guest = this_guest();
+    if (device && guest) {
+        emit_features(guest, *device);
         open_features.delete(&thread);
     }
     return 0;
@@ -385,16 +392,18 @@ int on_features_return(struct pt_regs *ctx) {
 int on_status(struct pt_regs *ctx) {
     u64 device = PT_REGS_PARM1(ctx);
     u8 status = PT_REGS_PARM2(ctx);
-    if (!this_guest() || !is_balloon(device))
+    struct guest *guest = this_guest();
+    if (!guest || !is_balloon(guest, device))
         return 0;
     if (status & DRIVER_OK)
-        emit_features(device);
+        emit_features(guest, device);
     emit(SOURCE_STATUS, bpf_ktime_get_ns(), 0, 0, status);
     return 0;
 }
 
 int on_reset(struct pt_regs *ctx) {
-    if (this_guest() && is_balloon(PT_REGS_PARM1(ctx)))
+    struct guest *guest = this_guest();
+    if (guest && is_balloon(guest, PT_REGS_PARM1(ctx)))
         emit(SOURCE_RESET, bpf_ktime_get_ns(), 0, 0, 0);
     return 0;
 }

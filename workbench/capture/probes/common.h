@@ -1,6 +1,7 @@
 // What all probes share: the guests that are captured, the ring, and the count of what was lost.
 #include <linux/ptrace.h>
 
+#define GUESTS 1024  // On one host at a time; more are refused.
 #define GUEST_BLOCKS 8  // Guest RAM comes in one block, or one for each NUMA node or DIMM.
 
 struct block {
@@ -12,10 +13,14 @@ struct block {
 struct guest {
     u32 reporting_queue;
     u32 hint_queue;
+    u32 queue_device;  // Offsets in QEMU's VirtQueue and VirtIODevice: each build has its own.
+    u32 queue_index;
+    u32 device_id;
+    u32 device_features;
     struct block blocks[GUEST_BLOCKS];
 };
 
-BPF_HASH(guests, u32, struct guest, 64);
+BPF_HASH(guests, u32, struct guest, GUESTS);
 BPF_RINGBUF_OUTPUT(records, RING_PAGES);
 BPF_ARRAY(losses, u64, SOURCE_COUNT * LOSS_COUNT);
 
