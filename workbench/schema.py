@@ -52,6 +52,8 @@ class Kind(enum.IntEnum):
     STATISTIC = 22
     MIGRATION_SENT = 23
     RECLAIM = 24
+    DETAIL = 25
+    COUNTED = 26
 
 
 KIND_MEANINGS: Final[dict[Kind, str]] = {
@@ -93,6 +95,11 @@ KIND_MEANINGS: Final[dict[Kind, str]] = {
     Kind.MIGRATION_SENT: "An outgoing migration has sent all it will; the guest stands still.",
     Kind.RECLAIM: "A thread of this guest had to reclaim memory for the host; time_ns is when it "
     "was done.  length_bytes: what it reclaimed, of whomever.",
+    Kind.DETAIL: "From here on the capture recorded less, to stay within its budget.  status: see "
+    "Detail.",
+    Kind.COUNTED: "So many events were counted and not recorded, up to time_ns since the line "
+    "before.  status: their kind; offset_bytes: how many; length_bytes: of how many bytes in all "
+    "(0 for faults).",
 }
 
 
@@ -120,6 +127,17 @@ class SwapOutFlag(enum.IntFlag):
     """The page was all zeros, which Linux 6.12 and later only note."""
     DEAD = 4
     """The page was free in the guest."""
+
+
+class Detail(enum.IntEnum):
+    """How much a capture records."""
+
+    RANGES = 0
+    """Every event, with its range."""
+    COUNTS = 1
+    """Of ranges, faults and pages in swap only how many; all else as before."""
+    SAMPLES = 2
+    """No events any more, only what is measured several times a second."""
 
 
 class PageState(enum.IntEnum):

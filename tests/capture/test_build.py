@@ -12,7 +12,7 @@ import pytest
 from workbench.capture import build as builds
 from workbench.capture.build import read_build
 from workbench.capture.elf import read_build_id, read_program
-from workbench.capture.probe import BALLOON_ENTRIES
+from workbench.capture.probe_files import BALLOON_ENTRIES
 from workbench.errors import HostError
 
 QEMU = Path("/usr/bin/qemu-system-x86_64")

@@ -25,9 +25,10 @@ from tests.capture.qtest import (
 from tests.capture.segments import rows
 from workbench.capture import recorder
 from workbench.capture.host import mounted_tracefs
+from workbench.capture.privileges import require_privileges
 from workbench.capture.probe import Probes, load_probes
 from workbench.capture.qemu import inspect_qemu
-from workbench.capture.recorder import Capture, Origin, Target, require_privileges
+from workbench.capture.recorder import Capture, Origin, Target
 from workbench.capture.records import Source
 from workbench.schema import Kind
 from workbench.trace import Probe, Trace, read_trace

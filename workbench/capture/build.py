@@ -18,7 +18,7 @@ from workbench.capture import elf, layout, probe
 from workbench.capture.elf import read_build_id, read_program
 from workbench.capture.host import cache_folder
 from workbench.capture.layout import ACCESSORS, Layout, derive_layout
-from workbench.capture.probe import BALLOON_ENTRIES
+from workbench.capture.probe_files import BALLOON_ENTRIES
 from workbench.errors import HostError
 
 if TYPE_CHECKING:

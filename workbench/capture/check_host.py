@@ -18,7 +18,7 @@ from workbench.capture.bcc_loader import INSTALL, load_bcc
 from workbench.capture.check import CAPTURE, LAB, REPLAY, Check, Status, judge, yes
 from workbench.capture.check_qemu import INSTALL as INSTALL_LAB
 from workbench.capture.check_qemu import check_emulator, check_guests
-from workbench.capture.probe import PROBE_FILES
+from workbench.capture.probe_files import PROBE_FILES
 from workbench.errors import HostError
 from workbench.units import format_bytes
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from workbench.capture.build import read_build
 from workbench.capture.check import LAB, Check, Status, judge, yes
-from workbench.capture.probe import BALLOON_ENTRIES
+from workbench.capture.probe_files import BALLOON_ENTRIES
 from workbench.capture.qemu import inspect_qemu
 from workbench.capture.search import running_qemus
 from workbench.errors import HostError

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.capture.attach import Entry, attach_entries, detach_entries
+from workbench.capture.attach import attach_entries, detach_entries
 from workbench.capture.bcc_loader import load_bcc, stderr_of_libraries
 from workbench.capture.host import tracing_folder
+from workbench.capture.probe_files import BALLOON_ENTRIES, BALLOON_FILE, PROBE_FILES, ProbeFile
 from workbench.capture.program_runs import read_runs
 from workbench.capture.records import (
     FAULT_ALLOCATIONS_SHIFT,
@@ -25,6 +26,7 @@ from workbench.capture.records import (
 )
 from workbench.capture.ring import Ring
 from workbench.errors import HostError
+from workbench.schema import Detail
 from workbench.trace import Probe
 
 if TYPE_CHECKING:
@@ -40,114 +42,6 @@ ring is read twenty times a second."""
 
 _NO_QUEUE = 0xFFFFFFFF
 """A queue number that no queue has; -1 as the probes see it."""
-
-
-BALLOON_ENTRIES = (
-    Entry(symbol="virtqueue_pop", on_enter="on_pop_enter", on_return="on_pop_return"),
-    Entry(
-        symbol="ram_block_discard_range",
-        on_enter="on_discard_enter",
-        on_return="on_discard_return",
-    ),
-    Entry(symbol="qemu_guest_free_page_hint", on_enter="on_hint"),
-    Entry(symbol="virtio_config_writeb", on_enter="on_config_write_byte"),
-    Entry(symbol="virtio_config_writew", on_enter="on_config_write_word"),
-    Entry(symbol="virtio_config_writel", on_enter="on_config_write_long"),
-    Entry(symbol="virtio_config_modern_writeb", on_enter="on_config_write_byte"),
-    Entry(symbol="virtio_config_modern_writew", on_enter="on_config_write_word"),
-    Entry(symbol="virtio_config_modern_writel", on_enter="on_config_write_long"),
-    Entry(
-        symbol="virtio_set_features", on_enter="on_features_enter", on_return="on_features_return"
-    ),
-    Entry(symbol="virtio_set_status", on_enter="on_status"),
-    Entry(symbol="virtio_reset", on_enter="on_reset"),
-    Entry(symbol="precopy_notify", on_enter="on_precopy"),
-    Entry(symbol="memory_global_after_dirty_log_sync", on_enter="on_bitmap_sync"),
-    Entry(symbol="ram_block_discard_is_disabled", on_return="on_inhibit_check"),
-    Entry(symbol="migration_in_incoming_postcopy", on_return="on_inhibit_check"),
-    Entry(symbol="migration_in_bg_snapshot", on_return="on_last_inhibit_check"),
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProbeFile:
-    """One C file, and the trace points it cannot do without.
-
-    Attributes
-    ----------
-    trace_points
-        Each entry lists the names of one trace point, the newest first.
-    required
-        Whether a capture without it is worth nothing.
-    """
-
-    name: str
-    sources: tuple[Source, ...]
-    trace_points: tuple[tuple[str, ...], ...] = ()
-    attach: str = ""
-    """C function to attach to the trace point; empty where the C file names it itself."""
-    required: bool = True
-
-
-BALLOON_FILE = ProbeFile(
-    name="balloon",
-    sources=(
-        Source.REPORT_RANGE,
-        Source.DISCARD,
-        Source.HINT_COMMAND,
-        Source.HINT_RANGE,
-        Source.CONFIG_WRITE,
-        Source.FEATURES,
-        Source.STATUS,
-        Source.RESET,
-        Source.PRECOPY,
-        Source.BITMAP_SYNC,
-        Source.INFLATE,
-        Source.DEFLATE,
-        Source.STATISTIC,
-        Source.INHIBIT,
-    ),
-)
-
-PROBE_FILES = (
-    BALLOON_FILE,
-    ProbeFile(
-        name="memory",
-        sources=(
-            Source.FAULT,
-            Source.SWAP_IN,
-            Source.RECLAIM,
-        ),
-        trace_points=(
-            ("exceptions:page_fault_user",),
-            ("exceptions:page_fault_kernel",),
-            ("kmem:mm_page_alloc",),
-            ("kmem:rss_stat",),
-            ("vmscan:mm_vmscan_direct_reclaim_begin",),
-            ("vmscan:mm_vmscan_direct_reclaim_end",),
-            ("vmscan:mm_vmscan_memcg_reclaim_begin",),
-            ("vmscan:mm_vmscan_memcg_reclaim_end",),
-        ),
-    ),
-    ProbeFile(
-        name="swap",
-        sources=(Source.SWAP_OUT,),
-        trace_points=(("vmscan:mm_vmscan_write_folio", "vmscan:mm_vmscan_writepage"),),
-        attach="on_swap_out",
-    ),
-    ProbeFile(
-        name="collapse",
-        sources=(Source.COLLAPSE,),
-        trace_points=(("huge_memory:mm_collapse_huge_page",),),
-        required=False,
-    ),
-    ProbeFile(
-        name="kvm",
-        sources=(Source.GUEST_FAULT,),
-        trace_points=(("kvm:kvm_page_fault",),),
-        required=False,
-    ),
-)
 
 
 @dataclass(slots=True)
@@ -272,7 +166,7 @@ class Probes:
             if losses[source, loss]
         }
         events = int(self._counts[list(file.sources)].sum())
-        names = self._functions(file)
+        names = _functions(file)
         runs = read_runs(
             function.fd for name, function in self.bpf.funcs.items() if name.decode() in names
         )
@@ -286,19 +180,38 @@ class Probes:
             missed_runs=runs.missed_count,
         )
 
-    @staticmethod
-    def _functions(file: ProbeFile) -> set[str]:
-        """The functions of a file that bcc has loaded; it names those of trace points itself."""
-        names = {file.attach} if file.attach else set()
-        if file is BALLOON_FILE:
-            names |= {
-                name for entry in BALLOON_ENTRIES for name in (entry.on_enter, entry.on_return)
-            }
-        return names | {
-            f"tracepoint__{name.replace(':', '__')}"
-            for trace_point in file.trace_points
-            for name in trace_point
+    def run_time_ns(self) -> int:
+        """How long the probes have run in all, as far as the kernel counts it."""
+        return read_runs(function.fd for function in self.bpf.funcs.values()).time_ns
+
+    def lower(self, detail: Detail) -> None:
+        """Record less from now on; with samples only, the probes are detached."""
+        table = self.bpf["details"]
+        table[table.Key(0)] = table.Leaf(detail)
+        if detail is Detail.SAMPLES:
+            for pid in list(self._attached):
+                detach_entries(self.bpf, self._attached.pop(pid))
+            for name in list(self.bpf.tracepoint_fds):
+                self.bpf.detach_tracepoint(name)
+
+    def read_tallies(self) -> dict[tuple[int, Source], tuple[int, int]]:
+        """Give what was counted and not recorded, by process and source: how many, bytes in all."""
+        return {
+            (key.process, Source(key.source)): (tally.number, tally.bytes)
+            for key, tally in self.bpf["tallies"].items()
         }
+
+
+def _functions(file: ProbeFile) -> set[str]:
+    """The functions of a file that bcc has loaded; it names those of trace points itself."""
+    names = {file.attach} if file.attach else set()
+    if file is BALLOON_FILE:
+        names |= {name for entry in BALLOON_ENTRIES for name in (entry.on_enter, entry.on_return)}
+    return names | {
+        f"tracepoint__{name.replace(':', '__')}"
+        for trace_point in file.trace_points
+        for name in trace_point
+    }
 
 
 def _unserved_fault(thread: int, fault: Any) -> tuple[int, ...]:  # noqa: ANN401 - bcc has no types.

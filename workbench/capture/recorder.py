@@ -21,6 +21,7 @@ from workbench.capture.access import (
     open_access_maps,
 )
 from workbench.capture.attach import raise_limits
+from workbench.capture.budget import Budget
 from workbench.capture.decoder import Decoder
 from workbench.capture.facts import read_host_facts
 from workbench.capture.frames import FrameTable
@@ -32,15 +33,12 @@ from workbench.capture.guests import (
     low_memory_bytes,
     refuse_unseen_faults,
 )
-from workbench.capture.host import (
-    is_in_pid_namespace,
-    kernel_headers_folder,
-    may_use_bpf,
-    mounted_tracefs,
-)
+from workbench.capture.host import mounted_tracefs
 from workbench.capture.notes import Notes
+from workbench.capture.pace import Pace
 from workbench.capture.page_map import PageMaps
 from workbench.capture.page_state import read_state
+from workbench.capture.privileges import require_privileges
 from workbench.capture.probe import load_probes
 from workbench.capture.program_runs import counted_runs
 from workbench.capture.qemu import with_current_balloon
@@ -60,6 +58,9 @@ if TYPE_CHECKING:
 
 _DRAIN_INTERVAL_S = 0.05
 _SAMPLE_INTERVAL_NS = NANOSECONDS // 10
+_SAMPLE_PART = 50
+"""Samples take no more than 2 % of a processor: of many or large guests they are taken less often.
+"""
 _SEGMENT_INTERVAL_NS = NANOSECONDS
 """A killed capture loses no more than this."""
 
@@ -93,14 +94,23 @@ class Capture:
     follow
         Whether all guests of the host are meant: those of `targets` that cannot be captured are
         noted and left out, new ones join, and the capture goes on when all have ended.
+    budget
+        Part of one processor that the capture may take; where it takes more, it records less.
     """
 
     def __init__(
-        self, targets: Sequence[Target], output: Path, origin: Origin, *, follow: bool = False
+        self,
+        targets: Sequence[Target],
+        output: Path,
+        origin: Origin,
+        *,
+        follow: bool = False,
+        budget: float | None = None,
     ) -> None:
         self._targets = tuple(targets)
         self._output = output
         self._origin = origin
+        self._budget_share = budget
         self._newcomers = Newcomers() if follow else None
         self._resources = contextlib.ExitStack()
         self._stop = threading.Event()
@@ -109,12 +119,13 @@ class Capture:
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
         self._failure: BaseException | None = None
         self._stop_ns = 0
+        self._lowered_ns: int | None = None
         self._guests: list[CapturedGuest] = []
         self._not_captured: list[NotCaptured] = []
         self._pending: dict[int, HostError] = {}
         """Why QEMUs that are young were not captured when it was last tried."""
         self.news: queue.SimpleQueue[str] = queue.SimpleQueue()
-        """Sentences on guests that came, ended, or cannot be captured, as they happen."""
+        """Sentences on guests that came, ended or cannot be captured, and on lower detail."""
 
     def __enter__(self) -> Self:
         """Attach the probes, read the state of the guests, and start recording.
@@ -137,6 +148,7 @@ class Capture:
             resources.enter_context(counted_runs())
             self._probes = load_probes()
             resources.callback(self._probes.close)
+            self._budget = Budget(self._probes, self._budget_share)
             self._begin(found)
             self._resources = resources.pop_all()
         self._thread.start()
@@ -242,23 +254,25 @@ class Capture:
         return state
 
     def _run(self) -> None:
-        next_sample_ns = next_segment_ns = next_search_ns = time.monotonic_ns()
+        sampling = Pace(_SAMPLE_INTERVAL_NS, part=_SAMPLE_PART)
+        searching, writing = Pace(_SEARCH_INTERVAL_NS), Pace(_SEGMENT_INTERVAL_NS)
         try:
             while not self._stop.is_set():
                 now_ns = time.monotonic_ns()
                 self._drain(now_ns - _SETTLE_NS)
                 all_ended = self._retire_ended(now_ns)
                 self._accesses.sample(now_ns)
-                if now_ns >= next_sample_ns:
-                    self._note_ends(self._sampler.sample(), now_ns)
-                    next_sample_ns = max(next_sample_ns + _SAMPLE_INTERVAL_NS, now_ns)
-                if now_ns >= next_search_ns and self._newcomers is not None:
-                    self._admit_newcomers(self._newcomers, now_ns)
-                    next_search_ns = now_ns + _SEARCH_INTERVAL_NS
-                if now_ns >= next_segment_ns:
-                    self._write_segment()
-                    self._writer.write_manifest(self._manifest(now_ns))
-                    next_segment_ns = now_ns + _SEGMENT_INTERVAL_NS
+                if sampling.is_due(now_ns):
+                    with sampling.step(now_ns):
+                        self._note_ends(self._sampler.sample(), now_ns)
+                if self._newcomers is not None and searching.is_due(now_ns):
+                    with searching.step(now_ns):
+                        self._admit_newcomers(self._newcomers, now_ns)
+                if writing.is_due(now_ns):
+                    with writing.step(now_ns):
+                        self._keep_to_budget(now_ns)
+                        self._write_segment()
+                        self._writer.write_manifest(self._manifest(now_ns))
                 if all_ended and self._newcomers is None:
                     return
                 self._stop.wait(_DRAIN_INTERVAL_S)
@@ -266,6 +280,16 @@ class Capture:
             self._failure = error
         finally:
             self._ended.set()
+
+    def _keep_to_budget(self, now_ns: int) -> None:
+        """Record less if it costs too much, and write down what is only counted."""
+        guests = self._decoder.guests
+        spent_ns = time.process_time_ns() + self._probes.run_time_ns()
+        if lowered := self._budget.look(now_ns, spent_ns):
+            self._lowered_ns = self._lowered_ns or now_ns
+            self._writer.append("events", self._budget.note(now_ns, guests))
+            self.news.put(lowered)
+        self._writer.append("events", self._budget.take_counts(now_ns, guests))
 
     def _admit_newcomers(self, newcomers: Newcomers, now_ns: int) -> None:
         """Capture the guests that are new on this host, from now on."""
@@ -339,6 +363,8 @@ class Capture:
         """Write the last segment, join them all, and write the final manifest."""
         self._drain(self._stop_ns)
         self._decoder.feed(self._probes.read_unserved())
+        counts = self._budget.take_counts(self._stop_ns, self._decoder.guests)
+        self._writer.append("events", counts)
         self._decoder.finish()
         for pid, error in self._pending.items():
             self._leave_out(pid, error)
@@ -366,6 +392,7 @@ class Capture:
             duration_ns=now_ns - self._start_ns,
             complete=complete,
             mid_life=self._origin.mid_life,
+            lowered_time_ns=self._lowered_ns,
             access_interval_ns=ACCESS_INTERVAL_NS if self._accesses.maps else None,
             access_source=ACCESS_SOURCE if self._accesses.maps else None,
             host=self._host,
@@ -379,25 +406,3 @@ class Capture:
         if probe.name == "swap":
             return probe.model_copy(update={"unattributed": self._decoder.unattributed_swap_outs})
         return probe
-
-
-def require_privileges() -> None:
-    """Refuse a process that may not load probes, and tell bcc where the headers are.
-
-    Raises
-    ------
-    HostError
-        It may not, or there are no kernel headers.
-    """
-    if not may_use_bpf():
-        message = "capturing needs root (CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN); run it with sudo"
-        raise HostError(message)
-    if is_in_pid_namespace():
-        message = (
-            "the probes see the host's process ids, and this process has others (a container with "
-            "its own); capture from the host"
-        )
-        raise HostError(message)
-    headers = kernel_headers_folder()
-    if headers is not None:
-        os.environ["BCC_KERNEL_SOURCE"] = str(headers)

@@ -10,8 +10,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from workbench.schema import Column
-from workbench.units import HUGE_PAGE_ORDER
+from workbench.schema import Column, Kind
+from workbench.units import HUGE_PAGE_ORDER, PAGE_BYTES
 
 
 class Source(enum.IntEnum):
@@ -37,6 +37,20 @@ class Source(enum.IntEnum):
     STATISTIC = 20
     INHIBIT = 21
     RECLAIM = 22
+
+
+TALLIED: Final = {
+    Source.REPORT_RANGE: Kind.REPORT,
+    Source.DISCARD: Kind.DISCARD,
+    Source.HINT_RANGE: Kind.HINT_RANGE,
+    Source.FAULT: Kind.FAULT,
+    Source.GUEST_FAULT: Kind.FAULT,
+    Source.INFLATE: Kind.INFLATE,
+    Source.DEFLATE: Kind.DEFLATE,
+    Source.RECLAIM: Kind.RECLAIM,
+}
+"""What is only counted where the detail is lower, and as what: there may be any number of these.
+What the host swaps is not even counted, for the samples have its own counters."""
 
 
 class FaultBit(enum.IntFlag):
@@ -135,5 +149,5 @@ def render_header() -> str:
         f"#define FAULT_ERROR_CODE_BITS {FAULT_ERROR_CODE_BITS}\n"
         f"#define FAULT_ALLOCATIONS_SHIFT {FAULT_ALLOCATIONS_SHIFT}\n"
         f"#define FAULT_ALLOCATIONS_MAX {FAULT_ALLOCATIONS_MAX}\n"
-        f"#define HUGE_PAGE_ORDER {HUGE_PAGE_ORDER}\n"
+        f"#define HUGE_PAGE_ORDER {HUGE_PAGE_ORDER}\n#define PAGE_BYTES {PAGE_BYTES}ull\n"
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from workbench.cli.app import command_app
-from workbench.cli.durations import parse_seconds
+from workbench.cli.durations import parse_seconds, parse_share
 from workbench.cli.output import AllowLostOption, JsonOption, note, working
 from workbench.errors import HostError, UsageError
 
@@ -44,6 +44,14 @@ def capture(
     duration: Annotated[
         str | None, typer.Option(metavar="TIME", help="Stop after this long, for example 60s.")
     ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Part of one processor that the capture may take, for example 5%; where it takes "
+            "more, it goes on with counts instead of ranges, and then with samples only.",
+        ),
+    ] = None,
     allow_lost: AllowLostOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -54,7 +62,8 @@ def capture(
     Example: workbench capture --pid 4711 --duration 60s -o morning.trace
     """
     from workbench.capture.guests import Target
-    from workbench.capture.recorder import Capture, Origin, require_privileges
+    from workbench.capture.privileges import require_privileges
+    from workbench.capture.recorder import Capture, Origin
     from workbench.cli.made_trace import (
         hand_over,
         refuse_existing,
@@ -63,12 +72,13 @@ def capture(
     )
 
     seconds = None if duration is None else parse_seconds(duration)
+    share = None if budget is None else parse_share(budget)
     targets = [Target(pid=pid) for pid in _chosen_pids(pids or [], name=name, every=every)]
     require_privileges()
     refuse_existing(output)
     stopped = _stop_on_signals()
     origin = Origin(command=this_command())
-    with Capture(targets, output, origin, follow=every) as recording:
+    with Capture(targets, output, origin, follow=every, budget=share) as recording:
         _tell(recording)
         note(f"capturing {recording.virtual_machines} guest(s) to {output}; Ctrl-C ends it")
         with working("capturing"):
@@ -114,6 +124,6 @@ def _wait(recording: Capture, stopped: threading.Event, seconds: float | None) -
 
 
 def _tell(recording: Capture) -> None:
-    """Say which guests came, ended or cannot be captured."""
+    """Say which guests came, ended or cannot be captured, and when less is recorded."""
     while not recording.news.empty():
         note(recording.news.get())

@@ -73,6 +73,8 @@ class TraceFacts:
 
     machines: tuple[MachineFacts, ...]
     notes: tuple[str, ...]
+    lowered_after_ns: int | None = None
+    """How long after its start the capture began to record less than everything."""
 
     @property
     def swaps(self) -> bool:
@@ -132,6 +134,7 @@ class FactsSoFar:
         return TraceFacts(
             machines=tuple(self._machine_facts(vm) for vm in range(len(self._features))),
             notes=tuple(self._notes()),
+            lowered_after_ns=_lowered_after_ns(self._manifest),
         )
 
     def _count(self, vm: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
@@ -196,6 +199,13 @@ class FactsSoFar:
                 "without an event, so swapped bytes can be low"
             )
         return notes
+
+
+def _lowered_after_ns(manifest: Manifest) -> int | None:
+    if manifest.lowered_time_ns is None:
+        return None
+    after_ns = manifest.lowered_time_ns - manifest.start_time_ns
+    return max(after_ns, 0) if after_ns < manifest.duration_ns else None
 
 
 def _partly_there(manifest: Manifest) -> list[VirtualMachine]:

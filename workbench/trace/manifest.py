@@ -189,6 +189,8 @@ class Manifest(_Facts):
     """False while the capture runs, and for ever if it was killed."""
     mid_life: bool = False
     """Whether the guest was already running when the capture began."""
+    lowered_time_ns: Nanoseconds | None = None
+    """From when on the capture recorded less than everything, to stay within its budget."""
     access_interval_ns: Nanoseconds | None = None
     """How often the guests' accesses to their pages were sampled.  None where they were not: the
     recency of a page is then that of its last fault."""

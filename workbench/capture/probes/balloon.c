@@ -101,6 +101,18 @@ static __always_inline void begin_element(u64 thread, s64 began_ns, s64 number) 
         count_lost(SOURCE_INHIBIT, LOSS_MAP_FULL);
 }
 
+static __always_inline void count_report(struct element *element) {
+    u64 bytes = 0;
+    for (u32 row = 0; row < LONGEST_ELEMENT; row++) {
+        struct vector vector = {};
+        if (row >= element->in_num)
+            break;
+        bpf_probe_read_user(&vector, sizeof(vector), (void *)(element->in_sg + 16ull * row));
+        bytes += vector.length;
+    }
+    add_to_tally(SOURCE_REPORT_RANGE, element->in_num, bytes);
+}
+
 static __always_inline void emit_report(struct element *element, u64 thread, s64 began_ns) {
     u32 process = thread >> 32;
     s64 zero = 0;
@@ -112,6 +124,10 @@ static __always_inline void emit_report(struct element *element, u64 thread, s64
     s64 number = __sync_fetch_and_add(count, 1);
     s64 time_ns = bpf_ktime_get_ns();
     begin_element(thread, began_ns, number);
+    if (is_lowered()) {
+        count_report(element);
+        return;
+    }
     for (u32 row = 0; row < LONGEST_ELEMENT; row++) {
         struct vector vector = {};
         u64 guest_address = 0;
@@ -165,6 +181,8 @@ static __always_inline void emit_balloon_pages(struct element *element, u32 sour
         return;
     }
     u64 count = vector.length / sizeof(u32);
+    if (tallied(source, count, count * PAGE_BYTES))
+        return;
     for (u32 row = 0; row < LONGEST_ELEMENT; row++) {
         u32 frame = 0;
         if (row >= count)
@@ -309,10 +327,13 @@ int on_discard_return(struct pt_regs *ctx) {
         return 0;
     }
     struct handled *handled = current_elements.lookup(&thread);
-    struct record *record = records.ringbuf_reserve(sizeof(*record));
-    if (!record) {
-        count_lost(SOURCE_DISCARD, LOSS_RING_FULL);
-    } else {
+    struct record *record = 0;
+    if (!tallied(SOURCE_DISCARD, 1, open->length_bytes)) {
+        record = records.ringbuf_reserve(sizeof(*record));
+        if (!record)
+            count_lost(SOURCE_DISCARD, LOSS_RING_FULL);
+    }
+    if (record) {
         record->time_ns = open->time_ns;
         record->address = open->offset_bytes;
         record->length = open->length_bytes;
@@ -330,7 +351,7 @@ int on_discard_return(struct pt_regs *ctx) {
 }
 
 int on_hint(struct pt_regs *ctx) {
-    if (this_guest())
+    if (this_guest() && !tallied(SOURCE_HINT_RANGE, 1, PT_REGS_PARM2(ctx)))
         emit(SOURCE_HINT_RANGE, bpf_ktime_get_ns(), PT_REGS_PARM1(ctx), PT_REGS_PARM2(ctx), 0);
     return 0;
 }

@@ -49,6 +49,46 @@ static __always_inline int in_guest_ram(struct guest *guest, u64 address) {
     return 0;
 }
 
+// How much is recorded (schema.py, Detail), and what is only counted where that is not everything.
+struct tally_key {
+    u32 process;
+    u32 source;
+};
+
+struct tally {
+    u64 number;
+    u64 bytes;
+};
+
+BPF_ARRAY(details, u32, 1);
+BPF_HASH(tallies, struct tally_key, struct tally, GUESTS * SOURCE_COUNT);
+
+static __always_inline int is_lowered(void) {
+    u32 first = 0;
+    u32 *detail = details.lookup(&first);
+    return detail && *detail;
+}
+
+static __always_inline void add_to_tally(u32 source, u64 number, u64 bytes) {
+    struct tally_key key = {.process = bpf_get_current_pid_tgid() >> 32, .source = source};
+    struct tally none = {};
+    struct tally *tally = tallies.lookup_or_try_init(&key, &none);
+    if (!tally) {
+        count_losses(source, LOSS_MAP_FULL, number);
+        return;
+    }
+    __sync_fetch_and_add(&tally->number, number);
+    __sync_fetch_and_add(&tally->bytes, bytes);
+}
+
+// Whether so much is only counted, which it then is.
+static __always_inline int tallied(u32 source, u64 number, u64 bytes) {
+    if (!is_lowered())
+        return 0;
+    add_to_tally(source, number, bytes);
+    return 1;
+}
+
 // The reader looks by itself, many times a second: nobody need be woken.
 static __always_inline void submit(struct record *record) {
     records.ringbuf_submit(record, BPF_RB_NO_WAKEUP);

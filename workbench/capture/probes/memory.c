@@ -36,6 +36,8 @@ BPF_HASH(reclaiming_threads, u64, s64, 16384);  // Since when.
 BPF_HASH(sizes_of_mm, u32, struct sizes, 1024);
 
 static __always_inline void emit_fault(struct fault *fault, u64 thread) {
+    if (tallied(fault->source, 1, 0))
+        return;
     struct record *record = records.ringbuf_reserve(sizeof(*record));
     if (!record) {
         count_lost(fault->source, LOSS_RING_FULL);
@@ -122,7 +124,8 @@ static __always_inline void on_reclaim_end(u64 reclaimed_pages) {
     if (!began_ns)
         return;
     s64 now_ns = bpf_ktime_get_ns();
-    emit_lasting(SOURCE_RECLAIM, now_ns, reclaimed_pages, now_ns - *began_ns);
+    if (!tallied(SOURCE_RECLAIM, 1, reclaimed_pages * PAGE_BYTES))
+        emit_lasting(SOURCE_RECLAIM, now_ns, reclaimed_pages, now_ns - *began_ns);
     reclaiming_threads.delete(&thread);
     set_reclaiming(thread, 0);
 }
@@ -166,10 +169,10 @@ TRACEPOINT_PROBE(kmem, mm_page_alloc) {
 }
 
 static __always_inline void on_swap_in(struct fault *fault) {
-    if (fault->is_served)
-        emit(SOURCE_SWAP_IN, bpf_ktime_get_ns(), 0, 0, 0);
-    else
+    if (!fault->is_served)
         fault->value |= FAULT_SWAPPED_IN;
+    else if (!is_lowered())
+        emit(SOURCE_SWAP_IN, bpf_ktime_get_ns(), 0, 0, 0);
 }
 
 static __always_inline void on_served(struct fault *fault, u64 thread) {
