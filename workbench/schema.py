@@ -50,7 +50,7 @@ class Kind(enum.IntEnum):
     INFLATE = 20
     DEFLATE = 21
     STATISTIC = 22
-    MIGRATION_SENT = 23
+    PRECOPY_COMPLETE = 23
     RECLAIM = 24
     DETAIL = 25
     COUNTED = 26
@@ -92,7 +92,8 @@ KIND_MEANINGS: Final[dict[Kind, str]] = {
     Kind.DEFLATE: "The driver took a page out of the balloon.",
     Kind.STATISTIC: "The driver handed in one statistic.  offset_bytes: its tag (virtio 1.2, "
     "5.5.6.3); status: the value.",
-    Kind.MIGRATION_SENT: "An outgoing migration has sent all it will; the guest stands still.",
+    Kind.PRECOPY_COMPLETE: "An outgoing migration begins its last part: the guest stands still, "
+    "and what is left is sent (QEMU's precopy point of that name).",
     Kind.RECLAIM: "A thread of this guest had to reclaim memory for the host; time_ns is when it "
     "was done.  length_bytes: what it reclaimed, of whomever.",
     Kind.DETAIL: "From here on the capture recorded less, to stay within its budget.  status: see "

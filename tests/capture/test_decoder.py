@@ -306,7 +306,7 @@ def test_a_migration_is_its_first_and_its_last_step() -> None:
     events = decode(*steps)
 
     start, end = Kind.MIGRATION_START, Kind.MIGRATION_END
-    assert events["kind"] == [start, Kind.MIGRATION_SENT, end, start, end]
+    assert events["kind"] == [start, Kind.PRECOPY_COMPLETE, end, start, end]
     assert events["status"] == [0, 0, 1, 0, 0]
 
 

@@ -218,7 +218,7 @@ class Decoder:
             self.emit(Kind.MIGRATION_START, record, guest.vm)
         elif record.value == _PRECOPY_COMPLETE:
             guest.migration_completed = True
-            self.emit(Kind.MIGRATION_SENT, record, guest.vm)
+            self.emit(Kind.PRECOPY_COMPLETE, record, guest.vm)
         elif record.value == _PRECOPY_CLEANUP:
             self.emit(Kind.MIGRATION_END, record, guest.vm, status=int(guest.migration_completed))
 

@@ -84,6 +84,17 @@ class Loss(enum.IntEnum):
     TOO_LONG = 5
 
 
+LOSS_MEANINGS: Final[dict[Loss, str]] = {
+    Loss.RING_FULL: "More came than was taken out of the ring between the probes and the capture.",
+    Loss.NO_CALL: "A function returned whose call was not seen: the probes came in between.",
+    Loss.UNREADABLE: "QEMU's or the guest's memory could not be read at that moment.",
+    Loss.UNKNOWN_LAYOUT: "A structure of QEMU was not laid out as the probes know it.",
+    Loss.MAP_FULL: "More threads or processes at once than the probes have room for.",
+    Loss.TOO_LONG: "An array of the driver had more entries, or pieces, than are recorded.",
+}
+"""A decoder adds one: `late_outcome`, what came of a fault that had been given up."""
+
+
 RAW_COLUMNS: Final = (
     Column("time_ns", "int64", "ns", "Host CLOCK_MONOTONIC."),
     Column("address", "int64", "", "Host address, block offset or frame; see the source."),

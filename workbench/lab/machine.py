@@ -147,6 +147,7 @@ def running_machine(
     accelerator: str,
     lines: queue.SimpleQueue[Line],
     group: Sequence[str] = (),
+    more_arguments: Sequence[str] = (),
 ) -> Iterator[Machine]:
     """Start one guest, stopped before its first instruction; end it in the end, whatever happened.
 
@@ -158,6 +159,8 @@ def running_machine(
         A folder of its own, for its disk, sockets and logs.
     group
         A command that moves itself into a memory cgroup and then runs the rest of its line.
+    more_arguments
+        For QEMU, behind those that the settings ask for.
     """
     require_tools(TOOLS)
     name = f"{settings.scenario.name}-{vm}"
@@ -168,6 +171,7 @@ def running_machine(
     arguments = qemu_arguments(
         settings, name=name, kernel=kernel, folder=folder, accelerator=accelerator
     )
+    arguments += more_arguments
     access_map = folder / "accesses" if settings.record_access else None
     if access_map:
         make_access_map(access_map, settings.memory_bytes)

@@ -33,6 +33,8 @@ def describe(trace: Trace) -> dict[str, object]:
         "mid_life": manifest.mid_life,
         "span_seconds": manifest.duration_ns / NANOSECONDS,
         "host": manifest.host.model_dump(mode="json"),
+        "access_interval_ns": manifest.access_interval_ns,
+        "access_source": manifest.access_source,
         "machines": [_machine(machine) for machine in manifest.virtual_machines],
         "rows": {name: len(trace.columns(name)["vm"]) for name in TABLES},
         "events": {

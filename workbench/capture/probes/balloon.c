@@ -170,9 +170,9 @@ static __always_inline void emit_hint_command(struct element *element) {
     emit(SOURCE_HINT_COMMAND, bpf_ktime_get_ns(), 0, 0, command);
 }
 
-// The pages of an element of the inflate or deflate queue: an array of 32-bit frame numbers (QEMU 7.2
-// hw/virtio/virtio-balloon.c, virtio_balloon_handle_output).  Drivers send it in one piece; what
-// comes in further pieces, or behind the longest array that is known, is counted as lost.
+// The pages of an element of the inflate or deflate queue: an array of 32-bit frame numbers (QEMU
+// 7.2 hw/virtio/virtio-balloon.c, virtio_balloon_handle_output).  Drivers send it in one piece;
+// what comes in further pieces, or behind the longest array that is known, is counted as lost.
 static __always_inline void emit_balloon_pages(struct element *element, u32 source) {
     struct vector vector = {};
     s64 time_ns = bpf_ktime_get_ns();
