@@ -74,7 +74,7 @@ def _understand(program: Program) -> Build:
     found = derive_layout(program)
     missing = program.missing(_SYMBOLS)
     if missing:
-        message = f"{program.path}: does not export {', '.join(missing)}; use QEMU 5.1 or newer"
+        message = f"{program.path}: does not export {', '.join(missing)}; use QEMU 5.2 or newer"
         raise HostError(message)
     addresses = {symbol: program.functions[symbol] for symbol in _SYMBOLS}
     leads_to = {symbol: program.code[symbol][0] for symbol in _SYMBOLS}
@@ -125,6 +125,6 @@ def _check(build: Build) -> str:
     """Name what a cached answer depends on: itself, and the code that found it."""
     digest = hashlib.sha256(json.dumps(asdict(build), sort_keys=True).encode())
     for module in (elf, layout, probe):
-        digest.update(Path(module.__file__).read_bytes())
+        digest.update(Path(str(module.__file__)).read_bytes())
     digest.update(Path(__file__).read_bytes())
     return digest.hexdigest()

@@ -62,6 +62,8 @@ class Qemu:
     arguments: tuple[str, ...]
     memory_bytes: int
     build: Build
+    load_address: int
+    """Where the program's address 0 is."""
     blocks: tuple[GuestBlock, ...]
     balloon: Balloon
 
@@ -95,6 +97,7 @@ def inspect_qemu(pid: int) -> Qemu:
         arguments=without_secrets(arguments),
         memory_bytes=sum(block.facts.used_bytes for block in blocks),
         build=build,
+        load_address=base,
         blocks=blocks,
         balloon=balloon,
     )
@@ -105,6 +108,14 @@ def with_current_balloon(qemu: Qemu) -> Qemu:
     with ProcessMemory(qemu.pid) as memory:
         balloon = describe_balloon(memory, qemu.build.layout, qemu.balloon.address)
     return replace(qemu, balloon=balloon)
+
+
+def forbids_discards(qemu: Qemu) -> bool:
+    """Ask what QEMU asks itself before it discards (ram_block_discard_is_disabled)."""
+    layout = qemu.build.layout
+    counters = (layout.discard_disablers_address, layout.uncoordinated_discard_disablers_address)
+    with ProcessMemory(qemu.pid) as memory:
+        return any(memory.integer(qemu.load_address + address, 4) for address in counters)
 
 
 def _machine(options: dict[str, str]) -> str:

@@ -29,7 +29,7 @@ from workbench.capture.guests import (
 from workbench.capture.host import (
     is_in_pid_namespace,
     kernel_headers_folder,
-    may_use_bpf,
+    missing_capabilities,
     mounted_tracefs,
 )
 from workbench.capture.notes import Notes
@@ -382,8 +382,9 @@ def require_privileges() -> None:
     HostError
         It may not, or there are no kernel headers.
     """
-    if not may_use_bpf():
-        message = "capturing needs root (CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN); run it with sudo"
+    missing = missing_capabilities()
+    if missing:
+        message = f"capturing needs root, or {', '.join(missing)}; run it with sudo"
         raise HostError(message)
     if is_in_pid_namespace():
         message = (
