@@ -74,7 +74,7 @@ def _understand(program: Program) -> Build:
     found = derive_layout(program)
     missing = program.missing(_SYMBOLS)
     if missing:
-        message = f"{program.path}: does not export {', '.join(missing)}; use QEMU 5.2 or newer"
+        message = f"{program.path}: does not export {', '.join(missing)}; use QEMU 5.1 or newer"
         raise HostError(message)
     addresses = {symbol: program.functions[symbol] for symbol in _SYMBOLS}
     leads_to = {symbol: program.code[symbol][0] for symbol in _SYMBOLS}

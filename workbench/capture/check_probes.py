@@ -7,14 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Final
+import tempfile
+from pathlib import Path
+from typing import Final
 
 from workbench.capture.check import CAPTURE, LAB, Check, Status, judge
 from workbench.capture.check_qemu import EMULATOR
 from workbench.capture.probe import BALLOON_ENTRIES, PROBE_FILES
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _SECONDS_MAX: Final = 60
 """The compiler takes two; a host that is busy, ten."""
@@ -48,26 +47,29 @@ def _row(name: str, reason: str, *, fix: str) -> Check:
 
 
 def _tried(headers: Path | None) -> dict[str, str]:
-    command = [sys.executable, "-m", "workbench.capture.try_probes"]
-    qemu = shutil.which(EMULATOR)
     environment = dict(os.environ)
     if headers is not None:
         environment["BCC_KERNEL_SOURCE"] = str(headers)
-    try:
-        done = subprocess.run(
-            command + ([qemu] if qemu else []),
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=_SECONDS_MAX,
-            check=False,
-        )
-        reasons: dict[str, str] = json.loads(done.stdout)
-    except subprocess.TimeoutExpired:
-        return dict.fromkeys(_names(), f"no answer within {_SECONDS_MAX} s")
-    except ValueError:
-        said = done.stderr.strip().splitlines()
-        return dict.fromkeys(_names(), said[-1] if said else "no answer")
+    with tempfile.TemporaryDirectory(prefix="workbench-doctor-") as name:
+        answer = Path(name) / "answer.json"
+        command = [sys.executable, "-m", "workbench.capture.try_probes", str(answer)]
+        qemu = shutil.which(EMULATOR)
+        command += [qemu] if qemu else []
+        try:
+            done = subprocess.run(
+                command,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=_SECONDS_MAX,
+                check=False,
+            )
+            reasons: dict[str, str] = json.loads(answer.read_text(encoding="utf-8"))
+        except subprocess.TimeoutExpired:
+            return dict.fromkeys(_names(), f"no answer within {_SECONDS_MAX} s")
+        except (OSError, ValueError):
+            said = done.stderr.strip().splitlines()
+            return dict.fromkeys(_names(), said[-1] if said else "no answer")
     return reasons
 
 

@@ -67,7 +67,7 @@ def check_emulator() -> list[Check]:
             status=judge(reports),
             found=f"free page reporting: {yes(reports)}, free page hinting: {yes(hints)}",
             needed_for=(LAB,),
-            fix="use QEMU 5.2 or newer",
+            fix="use QEMU 5.1 or newer",
         ),
     ]
 
@@ -85,7 +85,7 @@ def _functions(path: Path) -> Check:
         found=obstacle
         or f"all {len(BALLOON_ENTRIES)} to probe, and the accessors their offsets are read from",
         needed_for=(LAB,),
-        fix="use a distribution's QEMU 5.2 or newer for x86-64",
+        fix="use a distribution's QEMU 5.1 or newer for x86-64",
     )
 
 

@@ -90,7 +90,7 @@ def derive_layout(program: Program) -> Layout:
     if missing:
         message = (
             f"{program.path}: does not export {', '.join(missing)}, so the probes cannot find "
-            "their way in it; use a distribution's QEMU 5.2 or newer"
+            "their way in it; use a distribution's QEMU 5.1 or newer"
         )
         raise HostError(message)
     code = _Code(program)
@@ -124,8 +124,8 @@ _LOADS = (x86.X86_INS_MOV, x86.X86_INS_MOVZX, x86.X86_INS_LEA)
 _WORD_BYTES = 8
 _HALF_WORD_BYTES = 2
 _RING_POSITIONS = 2
-_VARIABLES = 2
-"""QEMU 5.2 and later softmmu/physmem.c, ram_block_discard_is_disabled."""
+_VARIABLES_MAX = 2
+"""QEMU 7.2 softmmu/physmem.c, ram_block_discard_is_disabled; older ones have one."""
 _STACK = ("rsp", "rbp", "rip", "")
 
 
@@ -179,15 +179,15 @@ class _Code:
         return access.next_address + access.displacement
 
     def variables(self, name: str) -> tuple[int, int]:
-        """Addresses of the two variables of which the function asks whether either is not 0."""
+        """Addresses of the variables that the function asks: two, or one twice."""
         addresses = [
             access.next_address + access.displacement
             for access in self._accesses(name, whole=True)
             if access.base == "rip"
         ]
-        if len(addresses) != _VARIABLES:
+        if not 1 <= len(addresses) <= _VARIABLES_MAX:
             raise self._unknown(name)
-        return addresses[0], addresses[1]
+        return addresses[0], addresses[-1]
 
     def tested_byte(self, name: str, mask: int) -> int:
         """Offset of the byte in which the function tests `mask`."""
@@ -285,7 +285,7 @@ class _Code:
     def _unknown(self, name: str) -> HostError:
         return HostError(
             f"{self._program.path}: its {name} is not built the way the probes can read; "
-            "use a distribution's QEMU 5.2 or newer, and tell us about this one"
+            "use a distribution's QEMU 5.1 or newer, and tell us about this one"
         )
 
 

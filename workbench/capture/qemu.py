@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _RAM_SHARED = 1 << 1
 """QEMU 7.2 include/exec/memory.h, RAM_SHARED."""
 
+_SIGN_BIT = 1 << 31
+
 _LONGEST_RAM_LIST = 256
 """A list longer than this is not the list of RAM blocks."""
 
@@ -115,7 +117,9 @@ def forbids_discards(qemu: Qemu) -> bool:
     layout = qemu.build.layout
     counters = (layout.discard_disablers_address, layout.uncoordinated_discard_disablers_address)
     with ProcessMemory(qemu.pid) as memory:
-        return any(memory.integer(qemu.load_address + address, 4) for address in counters)
+        counts = [memory.integer(qemu.load_address + address, 4) for address in counters]
+    # Where one variable says it all, it is negative while someone needs discards (QEMU 5.1).
+    return any(0 < count < _SIGN_BIT for count in counts)
 
 
 def _machine(options: dict[str, str]) -> str:

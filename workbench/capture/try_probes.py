@@ -1,7 +1,7 @@
 """Load and attach each probe, to nobody's process but this one, and say which cannot be.
 
 A program of its own, because what a compiler does when it is unhappy is its own business:
-`python -m workbench.capture.try_probes [QEMU]` prints one JSON document.
+`python -m workbench.capture.try_probes ANSWER [QEMU]` writes one JSON document.
 """
 
 from __future__ import annotations
@@ -49,16 +49,11 @@ def _try_uprobes(probes: Probes, path: Path) -> str:
     return ""
 
 
-def main() -> None:
-    """Print what was found."""
+def main(answer: Path, qemu: Path | None) -> None:
+    """Write down what was found."""
     with mounted_tracefs():
-        _print_reasons()
-
-
-def _print_reasons() -> None:
-    path = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else None
-    sys.stdout.write(json.dumps(try_probes(path)))
+        answer.write_text(json.dumps(try_probes(qemu)), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]), Path(sys.argv[2]).resolve() if len(sys.argv) > 2 else None)  # noqa: PLR2004 - the second is optional.
