@@ -23,8 +23,9 @@ from tests.capture.qtest import (
 )
 from workbench.capture.guests import Target
 from workbench.capture.host import mounted_tracefs
+from workbench.capture.privileges import require_privileges
 from workbench.capture.probe import load_probes
-from workbench.capture.recorder import Capture, Origin, require_privileges
+from workbench.capture.recorder import Capture, Origin
 from workbench.capture.self_test import counts_are_exact
 from workbench.replay import replay
 from workbench.schema import Feature, Kind

@@ -26,15 +26,11 @@ from workbench.capture.guests import (
     low_memory_bytes,
     refuse_unseen_faults,
 )
-from workbench.capture.host import (
-    is_in_pid_namespace,
-    kernel_headers_folder,
-    missing_capabilities,
-    mounted_tracefs,
-)
+from workbench.capture.host import mounted_tracefs
 from workbench.capture.notes import Notes
 from workbench.capture.page_map import PageMaps
 from workbench.capture.page_state import read_state
+from workbench.capture.privileges import require_privileges
 from workbench.capture.probe import load_probes
 from workbench.capture.qemu import with_current_balloon
 from workbench.capture.records import RAW_DTYPE
@@ -53,6 +49,9 @@ if TYPE_CHECKING:
 
 _DRAIN_INTERVAL_S = 0.05
 _SAMPLE_INTERVAL_NS = NANOSECONDS // 10
+_SAMPLE_PAUSES = 3
+"""Samples of many guests take long (10 ms each): the capture pauses three times as long after."""
+
 _SEGMENT_INTERVAL_NS = NANOSECONDS
 """A killed capture loses no more than this."""
 
@@ -239,11 +238,14 @@ class Capture:
             while not self._stop.is_set():
                 now_ns = time.monotonic_ns()
                 self._drain(now_ns - _SETTLE_NS)
+                self._note_ends((), now_ns)
                 all_ended = self._retire_ended(now_ns)
                 self._accesses.sample(now_ns)
                 if now_ns >= next_sample_ns:
                     self._note_ends(self._sampler.sample(), now_ns)
-                    next_sample_ns = max(next_sample_ns + _SAMPLE_INTERVAL_NS, now_ns)
+                    spent_ns = time.monotonic_ns() - now_ns
+                    pause_ns = (1 + _SAMPLE_PAUSES) * spent_ns
+                    next_sample_ns = max(next_sample_ns + _SAMPLE_INTERVAL_NS, now_ns + pause_ns)
                 if now_ns >= next_search_ns and self._newcomers is not None:
                     self._admit_newcomers(self._newcomers, now_ns)
                     next_search_ns = now_ns + _SEARCH_INTERVAL_NS
@@ -372,26 +374,3 @@ class Capture:
         if probe.name == "memory" and late:
             return probe.model_copy(update={"lost": probe.lost | {"fault: late_outcome": late}})
         return probe
-
-
-def require_privileges() -> None:
-    """Refuse a process that may not load probes, and tell bcc where the headers are.
-
-    Raises
-    ------
-    HostError
-        It may not, or there are no kernel headers.
-    """
-    missing = missing_capabilities()
-    if missing:
-        message = f"capturing needs root, or {', '.join(missing)}; run it with sudo"
-        raise HostError(message)
-    if is_in_pid_namespace():
-        message = (
-            "the probes see the host's process ids, and this process has others (a container with "
-            "its own); capture from the host"
-        )
-        raise HostError(message)
-    headers = kernel_headers_folder()
-    if headers is not None:
-        os.environ["BCC_KERNEL_SOURCE"] = str(headers)

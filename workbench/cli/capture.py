@@ -54,7 +54,8 @@ def capture(
     Example: workbench capture --pid 4711 --duration 60s -o morning.trace
     """
     from workbench.capture.guests import Target
-    from workbench.capture.recorder import Capture, Origin, require_privileges
+    from workbench.capture.privileges import require_privileges
+    from workbench.capture.recorder import Capture, Origin
     from workbench.cli.made_trace import (
         hand_over,
         refuse_existing,
