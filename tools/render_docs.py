@@ -174,9 +174,11 @@ def _manifest() -> str:
         manifest.HostFacts,
         manifest.VirtualMachine,
         manifest.RamBlock,
+        manifest.QueueIndices,
         manifest.BalloonProperties,
         manifest.GuestFacts,
         manifest.Probe,
+        manifest.NotCaptured,
     )
     return "\n\n".join(
         f"**{model.__name__}.** {model.__doc__}\n\n{_fields(model)}" for model in models

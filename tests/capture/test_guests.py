@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 from tests.capture.qtest import INDIRECT, PAGE_POISON, REPORTING, VERSION_1, halted_machine
 from workbench.capture.build import read_build
 from workbench.capture.guests import Target
+from workbench.capture.host import CAPABILITIES, mounted_tracefs
 from workbench.capture.process import ProcessMemory, read_mappings
 from workbench.capture.recorder import Capture, Origin
 from workbench.capture.search import pids_named
@@ -252,3 +254,31 @@ def test_the_closest_name_is_offered(tmp_path: Path) -> None:
         assert pids_named("db-primary") == [one.process.pid]
         with pytest.raises(HostError, match="did you mean 'db-primary'"):
             pids_named("db-primry")
+
+
+def test_three_capabilities_are_enough(tmp_path: Path) -> None:
+    """For an ordinary user who has those that doctor names, and no others."""
+    folder = tmp_path / "shared"
+    folder.mkdir(mode=0o777)
+    folder.chmod(0o777)
+    tmp_path.chmod(0o755)
+    given = ",".join(f"+{name.removeprefix('CAP_').lower()}" for name in CAPABILITIES)
+    user = [
+        *("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
+        *(f"--inh-caps=-all,{given}", f"--ambient-caps=-all,{given}"),
+        f"--bounding-set=-all,{given}",
+    ]
+    with machine(tmp_path, "watched") as watched, mounted_tracefs():
+        pid, output = str(watched.process.pid), str(folder / "x.trace")
+        command = [sys.executable, "-m", "workbench", "capture", "--pid", pid, "-o", output]
+        done = subprocess.run(
+            [*user, *command, "--duration", "1s"],
+            env={**os.environ, "XDG_CACHE_HOME": str(folder), "HOME": str(folder)},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+
+    assert done.returncode == 0, done.stderr
+    assert read_trace(output).manifest.complete

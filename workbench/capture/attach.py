@@ -11,8 +11,9 @@ from workbench.errors import HostError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
-    from workbench.capture.qemu import Qemu
+    from workbench.capture.build import Build
 
 PROBES_MAX: Final = 1_000_000
 """bcc gives up at 1000, fifty guests, unless told so (bcc 0.26 python/bcc, BPF.get_probe_limit);
@@ -35,31 +36,40 @@ def raise_limits() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def attach_entries(bpf: Any, entries: Sequence[Entry], qemu: Qemu) -> tuple[bytes, ...]:  # noqa: ANN401 - bcc has no types.
-    """Attach to a QEMU, all or nothing.  Returns bcc's names of the probes.
+def attach_entries(
+    bpf: Any,  # noqa: ANN401 - bcc has no types.
+    entries: Sequence[Entry],
+    build: Build,
+    *,
+    path: Path,
+    pid: int,
+) -> tuple[bytes, ...]:
+    """Attach to a process that runs a build of QEMU, all or nothing.  Returns bcc's names.
 
-    Its program is named by its process: the path may mean another file here, or none.
+    Parameters
+    ----------
+    path
+        Of the program.  Best that of /proc: another may mean another file here, or none.
 
     Raises
     ------
     HostError
         The kernel refuses, most likely because the process has just ended.
     """
-    path = f"/proc/{qemu.pid}/exe"
     before = set(bpf.uprobe_fds)
     try:
         for entry in entries:
-            address = qemu.build.entries.get(entry.symbol)
+            address = build.entries.get(entry.symbol)
             if address is None:  # The same code as another entry's.
                 continue
-            where = {"name": path, "addr": address, "pid": qemu.pid}
+            where = {"name": str(path), "addr": address, "pid": pid}
             if entry.on_enter:
                 bpf.attach_uprobe(**where, fn_name=entry.on_enter)
             if entry.on_return:
                 bpf.attach_uretprobe(**where, fn_name=entry.on_return)
     except Exception as error:  # bcc raises plain Exception for anything the kernel refuses.
         detach_entries(bpf, tuple(set(bpf.uprobe_fds) - before))
-        message = f"pid {qemu.pid}: the probes cannot be attached ({error}); did it end?"
+        message = f"pid {pid}: the probes cannot be attached ({error}); did it end?"
         raise HostError(message) from error
     return tuple(set(bpf.uprobe_fds) - before)
 

@@ -125,6 +125,6 @@ def _check(build: Build) -> str:
     """Name what a cached answer depends on: itself, and the code that found it."""
     digest = hashlib.sha256(json.dumps(asdict(build), sort_keys=True).encode())
     for module in (elf, layout, probe):
-        digest.update(Path(module.__file__).read_bytes())
+        digest.update(Path(str(module.__file__)).read_bytes())
     digest.update(Path(__file__).read_bytes())
     return digest.hexdigest()

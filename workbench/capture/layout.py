@@ -34,6 +34,7 @@ ACCESSORS = (
     "qemu_ram_pagesize",
     "qemu_ram_is_shared",
     "qemu_ram_pagesize_largest",
+    "ram_block_discard_is_disabled",
 )
 
 _PACKED_RING_MASK = 0x4
@@ -42,7 +43,7 @@ _PACKED_RING_MASK = 0x4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """Offsets in bytes inside QEMU's structures, and one address.
+    """Offsets in bytes inside QEMU's structures, and addresses before relocation.
 
     Source: QEMU include/hw/virtio/virtio.h, hw/virtio/virtio.c, include/exec/ramblock.h.
     """
@@ -65,7 +66,11 @@ class Layout:
     block_flags: int
     block_next: int
     first_block_address: int
-    """Virtual address, before relocation, of the pointer to the first RAMBlock."""
+    """Of the pointer to the first RAMBlock."""
+    discard_disablers_address: int
+    """Of the number of those who forbid discards (VFIO does)."""
+    uncoordinated_discard_disablers_address: int
+    """Of the number of those who forbid discards that they are not told of."""
 
     @property
     def device_config(self) -> int:
@@ -89,6 +94,7 @@ def derive_layout(program: Program) -> Layout:
         )
         raise HostError(message)
     code = _Code(program)
+    disablers, uncoordinated_disablers = code.variables("ram_block_discard_is_disabled")
     last_avail_idx, used_idx = code.ring_positions("virtio_queue_get_last_avail_idx")
     return Layout(
         queue_device=code.load("virtqueue_pop", base="rdi"),
@@ -109,6 +115,8 @@ def derive_layout(program: Program) -> Layout:
         block_flags=code.load("qemu_ram_is_shared", base="rdi"),
         block_next=code.self_load("qemu_ram_pagesize_largest"),
         first_block_address=code.relative_load("qemu_ram_pagesize_largest"),
+        discard_disablers_address=disablers,
+        uncoordinated_discard_disablers_address=uncoordinated_disablers,
     )
 
 
@@ -116,6 +124,8 @@ _LOADS = (x86.X86_INS_MOV, x86.X86_INS_MOVZX, x86.X86_INS_LEA)
 _WORD_BYTES = 8
 _HALF_WORD_BYTES = 2
 _RING_POSITIONS = 2
+_VARIABLES_MAX = 2
+"""QEMU 7.2 softmmu/physmem.c, ram_block_discard_is_disabled; older ones have one."""
 _STACK = ("rsp", "rbp", "rip", "")
 
 
@@ -167,6 +177,17 @@ class _Code:
         """Address of the variable that the function loads first."""
         access = self._find(name, lambda access: access.base == "rip")
         return access.next_address + access.displacement
+
+    def variables(self, name: str) -> tuple[int, int]:
+        """Addresses of the variables that the function asks: two, or one twice."""
+        addresses = [
+            access.next_address + access.displacement
+            for access in self._accesses(name, whole=True)
+            if access.base == "rip"
+        ]
+        if not 1 <= len(addresses) <= _VARIABLES_MAX:
+            raise self._unknown(name)
+        return addresses[0], addresses[-1]
 
     def tested_byte(self, name: str, mask: int) -> int:
         """Offset of the byte in which the function tests `mask`."""

@@ -1,10 +1,14 @@
-"""Whether this process may capture at all."""
+"""Refuse, in one sentence, a process that may not capture."""
 
 from __future__ import annotations
 
 import os
 
-from workbench.capture.host import is_in_pid_namespace, kernel_headers_folder, may_use_bpf
+from workbench.capture.host import (
+    is_in_pid_namespace,
+    kernel_headers_folder,
+    missing_capabilities,
+)
 from workbench.errors import HostError
 
 
@@ -16,8 +20,9 @@ def require_privileges() -> None:
     HostError
         It may not, or there are no kernel headers.
     """
-    if not may_use_bpf():
-        message = "capturing needs root (CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN); run it with sudo"
+    missing = missing_capabilities()
+    if missing:
+        message = f"capturing needs root, or {', '.join(missing)}; run it with sudo"
         raise HostError(message)
     if is_in_pid_namespace():
         message = (

@@ -120,7 +120,10 @@ class Probes:
             row.first = block.host_address
             row.stop = block.host_address + block.facts.used_bytes
             row.block_address = block.block_address
-        self._attached[qemu.pid] = attach_entries(self.bpf, BALLOON_ENTRIES, qemu)
+        path = Path(f"/proc/{qemu.pid}/exe")
+        self._attached[qemu.pid] = attach_entries(
+            self.bpf, BALLOON_ENTRIES, qemu.build, path=path, pid=qemu.pid
+        )
         try:
             table[table.Key(qemu.pid)] = guest
         except Exception as error:  # bcc raises plain Exception.
@@ -256,20 +259,28 @@ def load_probes(*, ring_pages: int = _RING_PAGES) -> Probes:
     return Probes(files, absent, bpf, ring_pages)
 
 
+def missing_trace_point(file: ProbeFile) -> str:
+    """Say which trace point of a file this kernel lacks; empty if it has all."""
+    try:
+        for names in file.trace_points:
+            _present(names)
+    except HostError as error:
+        return str(error)
+    return ""
+
+
 def _choose_files() -> tuple[tuple[ProbeFile, ...], tuple[Probe, ...]]:
     """Leave out the files whose trace points this kernel lacks, if a capture can do without."""
     files: list[ProbeFile] = []
     absent: list[Probe] = []
     for file in PROBE_FILES:
-        try:
-            for names in file.trace_points:
-                _present(names)
-        except HostError as error:
-            if file.required:
-                raise
-            absent.append(Probe(name=file.name, attached=False, reason=str(error)))
-        else:
+        reason = missing_trace_point(file)
+        if not reason:
             files.append(file)
+        elif file.required:
+            raise HostError(reason)
+        else:
+            absent.append(Probe(name=file.name, attached=False, reason=reason))
     return tuple(files), tuple(absent)
 
 

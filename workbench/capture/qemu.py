@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _RAM_SHARED = 1 << 1
 """QEMU 7.2 include/exec/memory.h, RAM_SHARED."""
 
+_SIGN_BIT = 1 << 31
+
 _LONGEST_RAM_LIST = 256
 """A list longer than this is not the list of RAM blocks."""
 
@@ -62,6 +64,8 @@ class Qemu:
     arguments: tuple[str, ...]
     memory_bytes: int
     build: Build
+    load_address: int
+    """Where the program's address 0 is."""
     blocks: tuple[GuestBlock, ...]
     balloon: Balloon
 
@@ -95,6 +99,7 @@ def inspect_qemu(pid: int) -> Qemu:
         arguments=without_secrets(arguments),
         memory_bytes=sum(block.facts.used_bytes for block in blocks),
         build=build,
+        load_address=base,
         blocks=blocks,
         balloon=balloon,
     )
@@ -105,6 +110,16 @@ def with_current_balloon(qemu: Qemu) -> Qemu:
     with ProcessMemory(qemu.pid) as memory:
         balloon = describe_balloon(memory, qemu.build.layout, qemu.balloon.address)
     return replace(qemu, balloon=balloon)
+
+
+def forbids_discards(qemu: Qemu) -> bool:
+    """Ask what QEMU asks itself before it discards (ram_block_discard_is_disabled)."""
+    layout = qemu.build.layout
+    counters = (layout.discard_disablers_address, layout.uncoordinated_discard_disablers_address)
+    with ProcessMemory(qemu.pid) as memory:
+        counts = [memory.integer(qemu.load_address + address, 4) for address in counters]
+    # Where one variable says it all, it is negative while someone needs discards (QEMU 5.1).
+    return any(0 < count < _SIGN_BIT for count in counts)
 
 
 def _machine(options: dict[str, str]) -> str:

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
-import numpy as np
-
 from workbench import __version__
 from workbench.capture.access import (
     ACCESS_INTERVAL_NS,
@@ -23,6 +21,7 @@ from workbench.capture.access import (
 from workbench.capture.attach import raise_limits
 from workbench.capture.budget import Budget
 from workbench.capture.decoder import Decoder
+from workbench.capture.drain import Drain
 from workbench.capture.facts import read_host_facts
 from workbench.capture.frames import FrameTable
 from workbench.capture.guest import Guest
@@ -42,7 +41,6 @@ from workbench.capture.privileges import require_privileges
 from workbench.capture.probe import load_probes
 from workbench.capture.program_runs import counted_runs
 from workbench.capture.qemu import with_current_balloon
-from workbench.capture.records import RAW_DTYPE
 from workbench.capture.sampler import Sampler
 from workbench.capture.search import Newcomers, is_mature, name_of
 from workbench.capture.self_test import counts_are_exact
@@ -221,7 +219,7 @@ class Capture:
         self._decoder = Decoder({}, FrameTable(), frame_of, counts_are_exact=is_exact)
         self._sampler = Sampler({})
         self._accesses = AccessSampler({})
-        self._waiting = np.zeros(0, RAW_DTYPE)
+        self._drain = Drain(self._probes, self._decoder)
         states = [self._admit(guest) for guest in found]
         paths = {vm: guest.target.access_map for vm, guest in enumerate(self._guests)}
         given = {vm: path for vm, path in paths.items() if path is not None}
@@ -259,7 +257,8 @@ class Capture:
         try:
             while not self._stop.is_set():
                 now_ns = time.monotonic_ns()
-                self._drain(now_ns - _SETTLE_NS)
+                self._drain.until(now_ns - _SETTLE_NS)
+                self._note_ends((), now_ns)
                 all_ended = self._retire_ended(now_ns)
                 self._accesses.sample(now_ns)
                 if sampling.is_due(now_ns):
@@ -350,22 +349,11 @@ class Capture:
         self._decoder.end_guest(guest.pid)
         self._page_maps.forget(guest.pid)
 
-    def _drain(self, until_ns: int) -> None:
-        """Decode what the probes recorded up to a time, in the order of time."""
-        batch = np.concatenate([self._waiting, self._probes.read()])
-        batch = batch[np.argsort(batch["time_ns"], kind="stable")]
-        ready = int(np.searchsorted(batch["time_ns"], until_ns, side="right"))
-        self._waiting = batch[ready:]
-        self._decoder.feed(batch[:ready])
-        self._decoder.finish_faults(until_ns)
-
     def _finish(self) -> None:
         """Write the last segment, join them all, and write the final manifest."""
-        self._drain(self._stop_ns)
-        self._decoder.feed(self._probes.read_unserved())
         counts = self._budget.take_counts(self._stop_ns, self._decoder.guests)
         self._writer.append("events", counts)
-        self._decoder.finish()
+        self._drain.finish(self._stop_ns)
         for pid, error in self._pending.items():
             self._leave_out(pid, error)
         self._write_segment()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 from dataclasses import dataclass, field
@@ -31,16 +32,23 @@ def running_qemus() -> list[int]:
 
     Those of containers and other users, too: a process is known by the program that it runs.
     """
-    pids = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdecimal():
-            try:
-                target = (folder / "exe").readlink().name
-            except OSError:  # A kernel thread, not ours to look at, or it has just ended.
-                continue
-            if target.startswith(_PROGRAMS):
-                pids.append(int(folder.name))
-    return sorted(pids)
+    folders = (folder for folder in Path("/proc").iterdir() if folder.name.isdecimal())
+    return sorted(int(f.name) for f in folders if _program_name(f).startswith(_PROGRAMS))
+
+
+def _program_name(folder: Path) -> str:
+    """Name what a process runs: its file, or where that is not ours to see, what it calls itself.
+
+    Empty for a kernel thread, and for one that has just ended.
+    """
+    try:
+        return (folder / "exe").readlink().name
+    except PermissionError:
+        with contextlib.suppress(OSError):
+            return (folder / "comm").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        pass
+    return ""
 
 
 def pids_of_all() -> list[int]:

@@ -54,6 +54,8 @@ def _print(found: dict[str, Any]) -> None:
         print_text(f"  accesses  sampled every {interval_s:g} s by {source}")
     for machine in found["machines"]:
         print_text(_machine(machine))
+    for one in found["not_captured"]:
+        print_text(f"  {one['name']:<9} not captured: {one['reason']}")
     print_text("")
     print_table(
         ("events", "rows"),
@@ -77,6 +79,8 @@ def _machine(machine: Mapping[str, Any]) -> str:
         **machine["device"],
         **machine["guest"],
         "poison_val": machine["poison_val"],
+        "came": machine["came_seconds"],
+        "ended": machine["ended_seconds"],
     }
     known = [f"{name}={_fact(name, value)}" for name, value in facts.items() if value is not None]
     head = (
@@ -89,6 +93,8 @@ def _machine(machine: Mapping[str, Any]) -> str:
 def _fact(name: str, value: object) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
+    if isinstance(value, float):
+        return f"{value:.1f} s after the start"
     if name == "poison_val" and isinstance(value, int):
         return hex(value)
     return str(value)
