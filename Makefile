@@ -68,6 +68,9 @@ bench: .venv/ready .build/bench/ready ## how fast it is, as ratios to others mea
 growth: .venv/ready ## how the cost of an event grows with events, guests, pages and settings
 	@$(BIN)/python tools/bench_growth.py
 
+cost: .venv/ready ## what a capture costs the guest it watches, and itself (root; half an hour)
+	@$(BIN)/python tools/bench_capture.py
+
 .build/bench/ready:
 	@rm -rf .build/bench && mkdir -p .build && $(PYTHON) -m venv .build/bench
 	@.build/bench/bin/python -m pip --disable-pip-version-check install --quiet libcachesim==0.3.5 2> .build/bench/setup.log || \
@@ -107,4 +110,4 @@ clean: ## remove everything that was made here
 	    { tail -n 20 .venv/setup.log; echo "the installation failed; all of it: .venv/setup.log"; exit 1; }
 	@touch $@
 
-.PHONY: help setup demo live traces test check lint types arch tidy format conformance bench growth notebooks docs lock clean
+.PHONY: help setup demo live traces test check lint types arch tidy format conformance bench growth cost notebooks docs lock clean

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from workbench.capture.bcc_loader import load_bcc
-from workbench.capture.recorder import require_privileges
+from workbench.capture.privileges import require_privileges
 from workbench.errors import HostError
 from workbench.lab.kernel import require_tools
 from workbench.lab.machine import QEMU, TOOLS

@@ -13,6 +13,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workbench.capture.records import LOSS_MEANINGS, Loss
 from workbench.cli.app import COMMANDS
 from workbench.measure import MEASURED_METRICS, METRICS
 from workbench.model.balloon.rules import RULES, UNPROVED
@@ -43,6 +44,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 PAGES = (
     "README.md",
+    "docs/capture.md",
     "docs/conformance.md",
     "docs/guest-series.md",
     "docs/trace-format.md",
@@ -84,6 +86,10 @@ def _tables() -> dict[str, str]:
                 for code in codes
                 if code.name
             ],
+        ),
+        "losses": _table(
+            ("reason", "what it means"),
+            [(f"`{loss.name.lower()}`", LOSS_MEANINGS[loss]) for loss in Loss],
         ),
         "manifest": _manifest(),
         "rules": _table(
@@ -168,9 +174,11 @@ def _manifest() -> str:
         manifest.HostFacts,
         manifest.VirtualMachine,
         manifest.RamBlock,
+        manifest.QueueIndices,
         manifest.BalloonProperties,
         manifest.GuestFacts,
         manifest.Probe,
+        manifest.NotCaptured,
     )
     return "\n\n".join(
         f"**{model.__name__}.** {model.__doc__}\n\n{_fields(model)}" for model in models

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from workbench.units import LARGEST_ORDER
 
-SCHEMA_VERSION: Final = "1.1"
+SCHEMA_VERSION: Final = "1.2"
 """Major.minor.  A reader takes every minor of its own major and refuses newer majors by name."""
 
 NO_BLOCK: Final = -1
@@ -47,6 +47,13 @@ class Kind(enum.IntEnum):
     BITMAP_SYNC = 17
     FREE = 18
     READ_AHEAD = 19
+    INFLATE = 20
+    DEFLATE = 21
+    STATISTIC = 22
+    PRECOPY_COMPLETE = 23
+    RECLAIM = 24
+    DETAIL = 25
+    COUNTED = 26
 
 
 KIND_MEANINGS: Final[dict[Kind, str]] = {
@@ -69,7 +76,8 @@ KIND_MEANINGS: Final[dict[Kind, str]] = {
     Kind.MIGRATION_END: "An outgoing migration ended.  status: 1 completed, 0 not.",
     Kind.COLLAPSE: "khugepaged collapsed pages of this guest; Linux does not say which.  "
     "A trace with any does not claim to be exact to the page.",
-    Kind.INHIBIT: "Discards were forbidden (status 1) or allowed again (status 0).",
+    Kind.INHIBIT: "Discards were forbidden (status 1) or allowed again (status 0), as QEMU found "
+    "when it was about to discard; time_ns is just before that element.",
     Kind.MARKER: "A point in time that the lab names.  status: the number of the scenario's step.",
     Kind.ACCESS: "The guest accessed these pages since the sample before (only in the lab).  "
     "time_ns: when the sample was taken; status: 1 written, 0 only read.",
@@ -79,6 +87,20 @@ KIND_MEANINGS: Final[dict[Kind, str]] = {
     "Written by the model of the guest, not captured.",
     Kind.READ_AHEAD: "The host read pages from swap that nobody had asked for.  Written by the "
     "model of the host, not captured.",
+    Kind.INFLATE: "The driver put a page into the balloon, before the device decides about it.  "
+    "What was given back for it, a discard says.",
+    Kind.DEFLATE: "The driver took a page out of the balloon.",
+    Kind.STATISTIC: "The driver handed in one statistic.  offset_bytes: its tag (virtio 1.2, "
+    "5.5.6.3); status: the value.",
+    Kind.PRECOPY_COMPLETE: "An outgoing migration begins its last part: the guest stands still, "
+    "and what is left is sent (QEMU's precopy point of that name).",
+    Kind.RECLAIM: "A thread of this guest had to reclaim memory for the host; time_ns is when it "
+    "was done.  length_bytes: what it reclaimed, of whomever.",
+    Kind.DETAIL: "From here on the capture recorded less, to stay within its budget.  status: see "
+    "Detail.",
+    Kind.COUNTED: "So many events were counted and not recorded, up to time_ns since the line "
+    "before.  status: their kind; offset_bytes: how many; length_bytes: of how many bytes in all "
+    "(0 for faults).",
 }
 
 
@@ -108,6 +130,17 @@ class SwapOutFlag(enum.IntFlag):
     """The page was free in the guest."""
 
 
+class Detail(enum.IntEnum):
+    """How much a capture records."""
+
+    RANGES = 0
+    """Every event, with its range."""
+    COUNTS = 1
+    """Of ranges, faults and pages in swap only how many; all else as before."""
+    SAMPLES = 2
+    """No events any more, only what is measured several times a second."""
+
+
 class PageState(enum.IntEnum):
     """`page_state` of a range of pages in the `state` table."""
 
@@ -124,6 +157,8 @@ class Column(NamedTuple):
     dtype: str
     unit: str
     meaning: str
+    absent: int | None = None
+    """What stands in its place in a trace that is older than the column; None if none is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,6 +238,21 @@ SAMPLES: Final = Table(
         ),
         Column("qemu_cpu_ns", "int64", "ns", "Processor time QEMU has used."),
         Column("capture_cpu_ns", "int64", "ns", "Processor time the capture has used."),
+        Column(
+            "swap_read_bytes",
+            "int64",
+            "bytes",
+            "What the host's swap devices have read since the capture began; -1 if there is none, "
+            "or swap is a file among others.",
+            absent=UNKNOWN,
+        ),
+        Column(
+            "swap_written_bytes",
+            "int64",
+            "bytes",
+            "What they have written, likewise.",
+            absent=UNKNOWN,
+        ),
     ),
 )
 

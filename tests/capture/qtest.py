@@ -27,11 +27,11 @@ _NOTIFY = _BAR + 0x3000
 _CONFIG = _BAR + 0x2000
 _RINGS = 0x100000
 _TABLES = 0x200000
-"""Guest addresses of the rings and of the indirect tables."""
+_NUMBERS = 0x300000
+"""Guest addresses of the rings, of the indirect tables, and of what the driver has to say."""
 
-_BALLOON_RINGS = 0x300000
-_BALLOON_ROOM = 0x8000
-"""The same of the inflate and the deflate queue, each with its room."""
+_RING_STRIDE = 0x4000
+INFLATE_QUEUE, DEFLATE_QUEUE, STATISTICS_QUEUE = 0, 1, 2
 
 _QUEUE_SIZE = 32
 _WRITE, _INDIRECT = 2, 4
@@ -46,10 +46,10 @@ class Device:
     def __init__(self, stream: TextIO, reporting_queue: int) -> None:
         self._stream = stream
         self._queue = reporting_queue
-        self._available = 0
+        self._available = [0] * (reporting_queue + 1)
 
     def set_up(self, features: int) -> Self:
-        """Find the device, negotiate features, and enable the reporting queue."""
+        """Find the device, negotiate features, and enable the queues."""
         self._pci(0x20, _BAR)
         self._pci(0x24, 0)
         self._pci(0x04, 7)
@@ -59,15 +59,22 @@ class Device:
             self._write("l", _BAR + 0x08, half)
             self._write("l", _BAR + 0x0C, features >> (32 * half) & 0xFFFFFFFF)
         self._write("b", _BAR + 0x14, 0x0B)
-        self._ask(f"memset {_RINGS} 8192 0")
-        self._write("w", _BAR + 0x16, self._queue)
-        for offset, address in ((0x20, 0), (0x28, 16 * _QUEUE_SIZE), (0x30, 4096)):
-            self._write("l", _BAR + offset, _RINGS + address)
-            self._write("l", _BAR + offset + 4, 0)
-        self._write("w", _BAR + 0x1C, 1)
+        self._available = [0] * len(self._available)
+        for queue in range(len(self._available)):
+            rings = _RINGS + _RING_STRIDE * queue
+            self._ask(f"memset {rings} 8192 0")
+            self._write("w", _BAR + 0x16, queue)
+            self._write("w", _BAR + 0x18, _QUEUE_SIZE)
+            for offset, address in ((0x20, 0), (0x28, 16 * _QUEUE_SIZE), (0x30, 4096)):
+                self._write("l", _BAR + offset, rings + address)
+                self._write("l", _BAR + offset + 4, 0)
+            self._write("w", _BAR + 0x1C, 1)
         self._write("b", _BAR + 0x14, 0x0F)
-        self._available = 0
         return self
+
+    def reset(self) -> None:
+        """Reset the device."""
+        self._write("b", _BAR + 0x14, 0)
 
     def write_config(self, offset: int, value: int) -> None:
         """Write four bytes of the config space."""
@@ -79,47 +86,54 @@ class Device:
 
     def report(self, ranges: Sequence[tuple[int, int]]) -> None:
         """Report one element with the given (guest address, length) ranges."""
-        slot = self._available % _QUEUE_SIZE
-        table = b"".join(
-            struct.pack("<QIHH", address, length, _WRITE | (number + 1 < len(ranges)), number + 1)
-            for number, (address, length) in enumerate(ranges)
-        )
-        place = _TABLES + slot * 0x10000
-        self._ask(f"write {place} {len(table)} 0x{table.hex()}")
-        descriptor = struct.pack("<QIHH", place, len(table), _INDIRECT, 0)
-        self._ask(f"write {_RINGS + 16 * slot} 16 0x{descriptor.hex()}")
-        ring = _RINGS + 16 * _QUEUE_SIZE
-        self._write("w", ring + 4 + 2 * slot, slot)
-        self._available += 1
-        self._write("w", ring + 2, self._available & 0xFFFF)
-        self._write("w", _NOTIFY + 4 * self._queue, self._queue)
+        self.offer([ranges])
+        self.kick(1)
 
-    def enable_balloon_queue(self, queue: int) -> None:
-        """Enable the inflate queue (0) or the deflate queue (1)."""
-        rings = _BALLOON_RINGS + queue * _BALLOON_ROOM
-        self._ask(f"memset {rings} {_BALLOON_ROOM} 0")
-        self._write("w", _BAR + 0x16, queue)
-        for offset, address in ((0x20, 0), (0x28, 16 * _QUEUE_SIZE), (0x30, 4096)):
-            self._write("l", _BAR + offset, rings + address)
-            self._write("l", _BAR + offset + 4, 0)
-        self._write("w", _BAR + 0x1C, 1)
+    def offer(self, elements: Sequence[Sequence[tuple[int, int]]]) -> None:
+        """Write elements to be reported into the next places of the ring, for `kick`."""
+        for number, ranges in enumerate(elements):
+            slot = (self._available[self._queue] + number) % _QUEUE_SIZE
+            table = b"".join(
+                struct.pack("<QIHH", address, length, _WRITE | (row + 1 < len(ranges)), row + 1)
+                for row, (address, length) in enumerate(ranges)
+            )
+            place = _TABLES + slot * 0x8000
+            self._ask(f"write {place} {len(table)} 0x{table.hex()}")
+            self._place(self._queue, slot, struct.pack("<QIHH", place, len(table), _INDIRECT, 0))
 
-    def give_pages(self, queue: int, number: int, frames: Sequence[int]) -> None:
-        """Put page frames into the inflate or the deflate queue, as its element `number`."""
-        rings = _BALLOON_RINGS + queue * _BALLOON_ROOM
-        place = rings + 8192 + number * 256
-        content = struct.pack(f"<{len(frames)}I", *frames)
-        self._ask(f"write {place} {len(content)} 0x{content.hex()}")
-        descriptor = struct.pack("<QIHH", place, len(content), 0, 0)
-        self._ask(f"write {rings + 16 * number} 16 0x{descriptor.hex()}")
-        ring = rings + 16 * _QUEUE_SIZE
-        self._write("w", ring + 4 + 2 * number, number)
-        self._write("w", ring + 2, number + 1)
-        self._write("w", _NOTIFY + 4 * queue, queue)
+    def kick(self, element_count: int) -> None:
+        """Report the next elements in the ring: those offered last, or a round ago."""
+        self._make_available(self._queue, element_count)
+
+    def tell(self, queue: int, *pieces: bytes) -> None:
+        """Give the device one element that it is to read, in pieces."""
+        descriptors = b""
+        for number, piece in enumerate(pieces):
+            place = _NUMBERS + queue * 0x10000 + number * 0x4000
+            self._ask(f"write {place} {len(piece)} 0x{piece.hex()}")
+            has_next = number + 1 < len(pieces)
+            descriptors += struct.pack("<QIHH", place, len(piece), has_next, number + 1)
+        place = _TABLES + 0x100000 - (queue + 1) * 0x1000
+        self._ask(f"write {place} {len(descriptors)} 0x{descriptors.hex()}")
+        slot = self._available[queue] % _QUEUE_SIZE
+        descriptor = struct.pack("<QIHH", place, len(descriptors), _INDIRECT, 0)
+        self._place(queue, slot, descriptor)
+        self._make_available(queue, 1)
 
     def used_count(self) -> int:
-        """How many elements the device has returned."""
-        return int(self._ask(f"readw {_RINGS + 4096 + 2}"), 0)
+        """How many elements the device has returned on the reporting queue."""
+        return int(self._ask(f"readw {_RINGS + _RING_STRIDE * self._queue + 4096 + 2}"), 0)
+
+    def _place(self, queue: int, slot: int, descriptor: bytes) -> None:
+        rings = _RINGS + _RING_STRIDE * queue
+        self._ask(f"write {rings + 16 * slot} 16 0x{descriptor.hex()}")
+        self._write("w", rings + 16 * _QUEUE_SIZE + 4 + 2 * slot, slot)
+
+    def _make_available(self, queue: int, element_count: int) -> None:
+        self._available[queue] += element_count
+        index = _RINGS + _RING_STRIDE * queue + 16 * _QUEUE_SIZE + 2
+        self._write("w", index, self._available[queue] & 0xFFFF)
+        self._write("w", _NOTIFY + 4 * queue, queue)
 
     def _pci(self, register: int, value: int) -> None:
         self._ask(f"outl 0xcf8 {_SLOT | register}")
@@ -143,6 +157,8 @@ def halted_machine(
     properties: str = "free-page-reporting=on",
     balloon: bool = True,
     arguments: Sequence[str] = (),
+    qemu: Sequence[str] = ("qemu-system-x86_64",),
+    name: str = "halted",
 ) -> Iterator[tuple[subprocess.Popen[bytes], Device]]:
     """Start a QEMU whose processor halts at once, and connect to its device."""
     firmware = bytearray(b"\xf4" * 65536)
@@ -155,9 +171,9 @@ def halted_machine(
     device = ["-device", f"virtio-balloon-pci,addr=4,{properties}"] if balloon else []
     process = subprocess.Popen(
         [
-            *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none"),
+            *(*qemu, "-nodefaults", "-no-user-config", "-display", "none"),
             *("-accel", "tcg", "-machine", "pc", "-m", str(MEMORY_BYTES >> 20)),
-            *("-bios", str(folder / "halt.bin"), "-name", "halted"),
+            *("-bios", str(folder / "halt.bin"), "-name", name),
             *("-qtest", f"unix:{folder / 'qtest'}", "-qtest-log", "none"),
             *device,
             *arguments,

@@ -5,30 +5,35 @@ from __future__ import annotations
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.capture.qtest import (
+    DEFLATE_QUEUE,
     INDIRECT,
+    INFLATE_QUEUE,
     NOT_RAM,
     PAGE_POISON,
     RAM_STOP,
     REPORTING,
+    STATISTICS_QUEUE,
     VERSION_1,
     halted_machine,
 )
+from tests.capture.segments import rows, wait_for_segments
+from workbench.capture.guests import Target
 from workbench.capture.host import mounted_tracefs
+from workbench.capture.privileges import require_privileges
 from workbench.capture.probe import load_probes
-from workbench.capture.qemu import inspect_qemu
-from workbench.capture.recorder import Capture, Origin, Target, require_privileges
+from workbench.capture.recorder import Capture, Origin
 from workbench.capture.self_test import counts_are_exact
 from workbench.replay import replay
 from workbench.schema import Feature, Kind
-from workbench.trace import Trace, read_trace
+from workbench.trace import read_trace
 from workbench.units import HUGE_PAGE_BYTES, MIB, PAGE_BYTES
 
 if TYPE_CHECKING:
@@ -39,23 +44,6 @@ pytestmark = pytest.mark.live
 FEATURES = VERSION_1 | REPORTING | PAGE_POISON | INDIRECT
 ELEMENTS = 23
 FIRST = 4 * MIB
-
-
-def rows(trace: Trace, kind: Kind, *names: str) -> list[tuple[int, ...]]:
-    """The chosen columns of all events of a kind."""
-    events = trace.columns("events")
-    chosen = events["kind"] == kind
-    return list(zip(*(events[name][chosen].tolist() for name in names), strict=True))
-
-
-def wait_for_segments(folder: Path, count: int = 2) -> None:
-    """Wait until the capture has written more segments of samples: one a second."""
-    table = folder / "samples"
-    wanted = count + len(list(table.glob("*.parquet")))
-    deadline = time.monotonic() + 30
-    while len(list(table.glob("*.parquet"))) < wanted:
-        assert time.monotonic() < deadline, "the capture writes nothing"
-        time.sleep(0.05)
 
 
 def test_every_range_of_23_elements_is_recorded_with_its_discard(tmp_path: Path) -> None:
@@ -117,6 +105,47 @@ def test_what_qemu_skips_the_replay_skips_and_says_why(tmp_path: Path) -> None:
     assert run.events["discarded"] == len(rows(trace, Kind.DISCARD, "element")) == 4
     assert run.events["as_captured"]["differing_decisions"] == 0
     assert rows(trace, Kind.CONFIG_WRITE, "offset_bytes", "status") == [(12, 0xAAAAAAAA), (12, 0)]
+
+
+def test_what_the_driver_says_on_every_other_queue_is_recorded(tmp_path: Path) -> None:
+    """Inflated and deflated pages one by one, and statistics with their tags.
+
+    No driver puts an array into two pieces: what is in the second is a loss with a name.
+    """
+    pages = [FIRST // PAGE_BYTES + number for number in (7, 3, 4, 300)]
+    with (
+        halted_machine(tmp_path) as (process, device),
+        Capture([Target(pid=process.pid)], tmp_path / "x.trace", Origin(command="test")),
+    ):
+        device.set_up(FEATURES)
+        device.tell(INFLATE_QUEUE, struct.pack("<4I", *pages))
+        device.tell(INFLATE_QUEUE, struct.pack("<I", NOT_RAM // PAGE_BYTES), struct.pack("<I", 0))
+        device.tell(DEFLATE_QUEUE, struct.pack("<3I", *pages[:3]) + b"rest")
+        device.tell(STATISTICS_QUEUE, struct.pack("<HQHQHQ", 0, 5, 4, 1 << 30, 9, 2**64 - 1))
+        device.reset()
+    trace = read_trace(tmp_path / "x.trace")
+    places = [(0, page * PAGE_BYTES, PAGE_BYTES) for page in pages]
+
+    columns = ("ram_block", "offset_bytes", "length_bytes")
+    assert rows(trace, Kind.INFLATE, *columns) == [*places, (0, NOT_RAM, PAGE_BYTES)]
+    assert rows(trace, Kind.DISCARD, *columns, "element") == [
+        (*place, -1) for place in (*places, (0, 0, PAGE_BYTES))
+    ]
+    rest = int.from_bytes(b"rest", "little") * PAGE_BYTES
+    assert rows(trace, Kind.DEFLATE, "offset_bytes") == [
+        *((page * PAGE_BYTES,) for page in pages[:3]),
+        (rest,),
+    ]
+    statistics = rows(trace, Kind.STATISTIC, "offset_bytes", "status")
+    assert statistics == [(0, 5), (4, 1 << 30), (9, -1)]
+    # Its own reset writes the status 0 once more (QEMU 7.2 hw/virtio/virtio.c, virtio_reset).
+    said = [0, 0, 1, 3, 11, 15, 0, 0]
+    assert rows(trace, Kind.STATUS, "status") == [(status,) for status in said]
+    assert rows(trace, Kind.RESET, "status") == [(0,), (0,)]
+    (balloon,) = (probe for probe in trace.manifest.probes if probe.name == "balloon")
+    assert balloon.lost == {"inflate: too_long": 1}
+    assert balloon.run_count
+    assert balloon.run_time_ns
 
 
 def test_the_features_in_force_are_recorded(tmp_path: Path) -> None:
@@ -181,12 +210,12 @@ def test_the_host_model_knows_when_a_touch_brings_a_huge_page(tmp_path: Path, or
     assert set(run.events["as_captured"]["surprises"].values()) == {0}
 
 
-def test_the_probes_are_tried_before_they_are_believed(tmp_path: Path) -> None:
+def test_the_probes_are_tried_before_they_are_believed() -> None:
     """Counters move with every page since Linux 6.2, and 64 pages late at the most before."""
     major, minor = (int(number) for number in os.uname().release.split(".")[:2])
-    with halted_machine(tmp_path) as (process, _), mounted_tracefs():
+    with mounted_tracefs():
         require_privileges()
-        probes = load_probes([inspect_qemu(process.pid)])
+        probes = load_probes()
         try:
             assert counts_are_exact(probes) == ((major, minor) >= (6, 2))
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from workbench.capture.facts import frees_empty_page_tables, read_host_facts
 from workbench.capture.layout import ACCESSORS, derive_layout
 from workbench.capture.page_state import read_block_state
 from workbench.capture.process import ProcessMemory, read_mappings
-from workbench.capture.qemu import running_qemus, without_secrets
+from workbench.capture.qemu import without_secrets
+from workbench.capture.search import running_qemus
 from workbench.capture.smaps import parse_smaps, read_smaps
 from workbench.errors import HostError
 from workbench.schema import PageState
@@ -99,6 +101,19 @@ def test_smaps_text_is_understood() -> None:
     assert first.advised_huge
     assert not second.advised_huge
     assert second.swapped_bytes == 0
+
+
+def test_only_the_mappings_within_spans_are_read(area: Area) -> None:
+    """The same as of all mappings; of a process that has exited, none."""
+    every = read_smaps(os.getpid())
+    (own,) = (use for use in every if use.first <= area.address < use.stop)
+    exited = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, exited.pid, os.WEXITED | os.WNOWAIT)
+
+    assert read_smaps(os.getpid(), within=[(own.first, own.stop)]) == [own]
+    assert read_smaps(os.getpid(), within=[(0, 4096)]) == []
+    assert read_smaps(exited.pid, within=[(own.first, own.stop)]) == []
+    exited.wait()
 
 
 def test_memory_of_a_process_is_read() -> None:

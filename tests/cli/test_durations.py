@@ -1,10 +1,10 @@
-"""Durations of a command line."""
+"""Durations and shares of a command line."""
 
 from __future__ import annotations
 
 import pytest
 
-from workbench.cli.durations import parse_seconds
+from workbench.cli.durations import parse_seconds, parse_share
 from workbench.errors import UsageError
 
 
@@ -21,3 +21,16 @@ def test_anything_else_is_wrong_usage(text: str) -> None:
     """Also what Python would take for a number."""
     with pytest.raises(UsageError, match="is not a duration"):
         parse_seconds(text)
+
+
+@pytest.mark.parametrize(("text", "share"), [("5%", 0.05), ("0.5 %", 0.005), ("120%", 1.2)])
+def test_a_number_of_hundredths_is_a_share(text: str, share: float) -> None:
+    """Of one processor; more than one may be meant."""
+    assert parse_share(text) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("text", ["", "5", "0%", "-1%", "much", "0.05"])
+def test_anything_else_is_no_share(text: str) -> None:
+    """A bare number could be either a part or hundredths."""
+    with pytest.raises(UsageError, match="is not a share"):
+        parse_share(text)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from workbench.capture.access import ACCESS_INTERVAL_NS
+from workbench.capture.access import ACCESS_INTERVAL_NS, ACCESS_SOURCE
 from workbench.capture.recorder import Capture
 from workbench.lab import LabSettings, parse_scenario, run_lab
 from workbench.replay import replay
@@ -42,6 +42,7 @@ def test_every_page_the_guest_faulted_on_was_accessed(tmp_path: Path) -> None:
     writes = np.flatnonzero(is_write & is_between)
 
     assert trace.manifest.access_interval_ns == ACCESS_INTERVAL_NS
+    assert trace.manifest.access_source == ACCESS_SOURCE
     assert writes.size > 0
     for row in writes:
         later_ns = events["time_ns"] - events["time_ns"][row]

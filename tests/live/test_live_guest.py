@@ -17,7 +17,7 @@ from workbench.capture.recorder import Capture
 from workbench.cli import app
 from workbench.lab import LabSettings, load_scenario, run_lab
 from workbench.replay import replay
-from workbench.schema import Feature, Kind
+from workbench.schema import CONFIG_POISON_OFFSET_BYTES, Feature, Kind
 from workbench.trace import Trace, read_trace
 
 if TYPE_CHECKING:
@@ -40,6 +40,16 @@ def capture(path: Path, settings: LabSettings) -> Trace:
 def count(trace: Trace, kind: Kind) -> int:
     """How many events of a kind a trace has."""
     return int(np.count_nonzero(trace.columns("events")["kind"] == kind))
+
+
+def poison_values(trace: Trace) -> list[int]:
+    """What was written to poison_val, in order."""
+    events = trace.columns("events")
+    is_poison = events["offset_bytes"] == CONFIG_POISON_OFFSET_BYTES
+    written: list[int] = events["status"][
+        (events["kind"] == Kind.CONFIG_WRITE) & is_poison
+    ].tolist()
+    return written
 
 
 def features(trace: Trace) -> int:
@@ -89,6 +99,7 @@ def test_a_poison_value_stops_every_discard(tmp_path: Path) -> None:
     trace = capture(tmp_path / "x.trace", settings)
     run = replay(trace)
 
+    assert poison_values(trace)[-1] == POISON
     assert count(trace, Kind.DISCARD) == 0
     assert run.events["skipped"]["poisoned"] == run.events["ranges"] > 0
     assert run.model_error["resident_bytes"]["final_pages"] == 0

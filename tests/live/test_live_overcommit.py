@@ -16,6 +16,7 @@ from workbench.errors import HostError
 from workbench.lab.host import CGROUPS, PAGE_CLUSTER
 from workbench.schema import Kind
 from workbench.trace import read_trace
+from workbench.units import PAGE_BYTES
 
 pytestmark = pytest.mark.live
 
@@ -83,7 +84,12 @@ def test_an_interrupted_series_leaves_nothing_and_goes_on(tmp_path: Path) -> Non
             break
     assert process.returncode == 0, said
     first, second = json.loads(out)["runs"]
-    swapped_out = read_trace(tmp_path / "out/off-01.trace").columns("events")["kind"]
+    trace = read_trace(tmp_path / "out/off-01.trace")
+    events, last = (
+        trace.columns("events"),
+        {name: int(values[-1]) for name, values in trace.columns("samples").items()},
+    )
+    is_reclaim = events["kind"] == Kind.RECLAIM
 
     assert (during["groups"], during["page cluster"]) == (1, "5\n")
     assert during["swap devices"] == before["swap devices"] + 1
@@ -91,5 +97,11 @@ def test_an_interrupted_series_leaves_nothing_and_goes_on(tmp_path: Path) -> Non
     assert "run 1 of 2: on, repeat 1: is there" in said
     assert (first["setting"], second["setting"]) == ("on", "off")
     assert second["pswpout"] >= sum(guest["swap_out_pages"] for guest in second["guests"]) > 0
-    assert (swapped_out == Kind.SWAP_OUT).any()
+    assert (events["kind"] == Kind.SWAP_OUT).any()
+    # A guest in a full memory cgroup has to make room for itself.
+    assert events["length_bytes"][is_reclaim].sum() > 0
+    assert events["duration_ns"][is_reclaim].sum() > 0
+    # Alone on its host they are equal; another's swap may have come after the capture began.
+    assert 0 < last["swap_read_bytes"] <= last["swap_in_pages"] * PAGE_BYTES
+    assert 0 < last["swap_written_bytes"] <= last["swap_out_pages"] * PAGE_BYTES
     assert host_state(tmp_path) == before

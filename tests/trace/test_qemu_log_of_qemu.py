@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.capture.qtest import (
+    DEFLATE_QUEUE,
     INDIRECT,
+    INFLATE_QUEUE,
     MEMORY_BYTES,
     NOT_RAM,
     PAGE_POISON,
@@ -31,7 +34,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.qemu
 
 FEATURES = VERSION_1 | REPORTING | PAGE_POISON | INDIRECT
-INFLATE, DEFLATE = 0, 1
 ACTUAL = 4
 
 
@@ -56,11 +58,9 @@ def rows(trace: Trace, kind: Kind, *names: str) -> list[tuple[int, ...]]:
 def inflate_and_report(device: Device) -> None:
     """Three pages into the balloon, two out of it, and two elements, one range of them not RAM."""
     device.fill(8 * MIB, 8 * MIB)
-    for queue in (INFLATE, DEFLATE):
-        device.enable_balloon_queue(queue)
-    device.give_pages(INFLATE, 0, [0x900, 0x901, 0x905])
+    device.tell(INFLATE_QUEUE, struct.pack("<3I", 0x900, 0x901, 0x905))
     device.report([(10 * MIB, PAGE_BYTES), (12 * MIB, 3 * PAGE_BYTES)])
-    device.give_pages(DEFLATE, 0, [0x900, 0x901])
+    device.tell(DEFLATE_QUEUE, struct.pack("<2I", 0x900, 0x901))
     device.report([(NOT_RAM, PAGE_BYTES), (14 * MIB, 2 * PAGE_BYTES)])
 
 

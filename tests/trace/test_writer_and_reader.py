@@ -6,13 +6,15 @@ import json
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.synthetic import manifest
 from workbench.errors import InputError, UsageError
-from workbench.schema import EVENTS, TABLES, Kind
+from workbench.schema import EVENTS, SAMPLES, TABLES, UNKNOWN, Kind
 from workbench.trace import TraceWriter, read_trace
 
 if TYPE_CHECKING:
@@ -232,3 +234,26 @@ def test_a_folder_that_is_no_trace_is_refused(tmp_path: Path) -> None:
         read_trace(tmp_path / "nowhere")
     with pytest.raises(InputError, match=r"no manifest\.json here"):
         read_trace(tmp_path)
+
+
+def test_a_column_that_an_older_trace_lacks_reads_as_unknown(tmp_path: Path) -> None:
+    """Both ways to read it: whole, and in batches.  What it never was without is still missed."""
+    write(tmp_path / "x.trace", [[1]], close=False)
+    (segment,) = (tmp_path / "x.trace/samples").iterdir()
+    samples = pa.table({"time_ns": [5, 7], "vm": pa.array([0, 0], pa.int32())})
+    newer = {column.name for column in SAMPLES.columns if column.absent is not None}
+    for column in SAMPLES.columns:
+        if column.name not in {*samples.column_names, *newer}:
+            samples = samples.append_column(column.name, pa.array([1, 2]))
+    pq.write_table(samples, segment)
+
+    whole = read_trace(tmp_path / "x.trace").columns("samples")
+    (batch,) = read_trace(tmp_path / "x.trace").batches("samples", sorted(newer))
+
+    assert newer == {"swap_read_bytes", "swap_written_bytes"}
+    for name in newer:
+        assert whole[name].tolist() == batch[name].tolist() == [UNKNOWN, UNKNOWN]
+    assert whole["resident_bytes"].tolist() == [1, 2]
+    pq.write_table(samples.drop_columns(["resident_bytes"]), segment)
+    with pytest.raises(InputError, match="has no column 'resident_bytes'"):
+        read_trace(tmp_path / "x.trace").columns("samples")

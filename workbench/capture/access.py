@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 ACCESS_INTERVAL_NS: Final = NANOSECONDS // 5
 """Recency to a fifth of a second: shorter than a scenario's shortest pauses."""
 
+ACCESS_SOURCE: Final = "the access plugin of QEMU's TCG"
+"""The only source so far: a host's kernel can say which pages were accessed (Linux idle page
+tracking, DAMON), but not for emulated guests which of them the guest accessed and not QEMU."""
+
 FIRST_INTERVAL: Final = 2
 """Even, and not 0, which the plugin's memory of addresses begins with."""
 
@@ -108,7 +112,7 @@ class AccessSampler:
         }
 
 
-def open_access_maps(paths: Mapping[int, Path], qemus: tuple[Qemu, ...]) -> dict[int, AccessMap]:
+def open_access_maps(paths: Mapping[int, Path], qemus: Mapping[int, Qemu]) -> dict[int, AccessMap]:
     """Open the maps of the guests that have one.
 
     Raises

@@ -9,7 +9,7 @@ import numpy as np
 
 from workbench.errors import HostError
 from workbench.schema import CONFIG_POISON_OFFSET_BYTES, Feature
-from workbench.trace import BalloonProperties
+from workbench.trace import BalloonProperties, QueueIndices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,6 +25,9 @@ _QUEUE_COUNT_RANGE = (3, 5)
 
 _REPORTING_QUEUE_SIZE = 32
 """QEMU 7.2 hw/virtio/virtio-balloon.c, virtio_balloon_device_realize."""
+
+_CONFIG_HINT_CMD_ID_OFFSET_BYTES = 8
+"""virtio 1.2, 5.5.4: free_page_hint_cmd_id."""
 
 _LOWEST_ADDRESS = 1 << 16
 """Linux maps nothing below (Documentation/admin-guide/sysctl/vm.rst, mmap_min_addr)."""
@@ -50,6 +53,9 @@ class Balloon:
     features: int
     poison_val: int
     properties: BalloonProperties
+    reporting_indices: QueueIndices | None
+    hint_indices: QueueIndices | None
+    hint_cmd_id: int | None
 
 
 def find_balloon(memory: ProcessMemory, layout: Layout, heaps: list[Mapping], pid: int) -> Balloon:
@@ -139,17 +145,47 @@ def describe_balloon(memory: ProcessMemory, layout: Layout, address: int) -> Bal
             page_poison=_has(offered, Feature.PAGE_POISON),
             free_page_hint=_has(offered, Feature.FREE_PAGE_HINT),
         ),
+        reporting_indices=_indices(memory, layout, queues, reporting_queue),
+        hint_indices=_indices(memory, layout, queues, hint_queue),
+        hint_cmd_id=_hint_cmd_id(memory, layout, address, features),
+    )
+
+
+def _indices(
+    memory: ProcessMemory, layout: Layout, queues: int, number: int
+) -> QueueIndices | None:
+    if number < 0:
+        return None
+    queue = queues + number * layout.queue_bytes
+    return QueueIndices(
+        last_avail_idx=memory.integer(queue + layout.queue_last_avail_idx, 2),
+        used_idx=memory.integer(queue + layout.queue_used_idx, 2),
     )
 
 
 def _poison_val(memory: ProcessMemory, layout: Layout, address: int, features: int) -> int:
     """The poison value in the device's copy of its config space; 0 if not negotiated."""
-    length = memory.pointer(address + layout.device_config_length)
-    stop = CONFIG_POISON_OFFSET_BYTES + 4
-    if length < stop or not _has(features, Feature.PAGE_POISON):
+    if not _has(features, Feature.PAGE_POISON):
         return 0
+    return _config_field(memory, layout, address, CONFIG_POISON_OFFSET_BYTES) or 0
+
+
+def _hint_cmd_id(memory: ProcessMemory, layout: Layout, address: int, features: int) -> int | None:
+    """What the driver last read; QEMU fills in its copy of the config space at every read."""
+    if not _has(features, Feature.FREE_PAGE_HINT):
+        return None
+    return _config_field(memory, layout, address, _CONFIG_HINT_CMD_ID_OFFSET_BYTES)
+
+
+def _config_field(
+    memory: ProcessMemory, layout: Layout, address: int, offset_bytes: int
+) -> int | None:
+    """Read four bytes of the device's copy of its config space; None if it is not that long."""
+    length = memory.pointer(address + layout.device_config_length)
+    if length < offset_bytes + 4:
+        return None
     config = memory.pointer(address + layout.device_config)
-    return memory.integer(config + CONFIG_POISON_OFFSET_BYTES, 4)
+    return memory.integer(config + offset_bytes, 4)
 
 
 def _has(features: int, feature: Feature) -> bool:

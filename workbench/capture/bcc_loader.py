@@ -8,16 +8,19 @@ every Python 3.  docs/decisions/0001 says what else was considered.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from workbench.errors import HostError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from types import ModuleType
 
 DISTRIBUTION_FOLDER: Final = Path("/usr/lib/python3/dist-packages/bcc")
@@ -91,3 +94,22 @@ def _import_from(folder: Path, problems: list[str]) -> ModuleType | None:
 
 def _folder_of(module: ModuleType) -> str:
     return str(Path(module.__file__).parent) if module.__file__ else "an unknown place"
+
+
+@contextlib.contextmanager
+def stderr_of_libraries() -> Iterator[Callable[[], str]]:
+    """Catch what the compiler inside bcc writes to the error stream behind Python's back."""
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as caught:
+        kept = os.dup(2)
+        os.dup2(caught.fileno(), 2)
+
+        def said() -> str:
+            caught.seek(0)
+            return caught.read().decode(errors="replace")
+
+        try:
+            yield said
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

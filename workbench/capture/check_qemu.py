@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Final
 
+from workbench.capture.build import read_build
 from workbench.capture.check import LAB, Check, Status, judge, yes
-from workbench.capture.elf import read_program
-from workbench.capture.layout import ACCESSORS, derive_layout
-from workbench.capture.probe import BALLOON_ENTRIES
-from workbench.capture.qemu import inspect_qemu, running_qemus
+from workbench.capture.check_inhibitors import discard_inhibitors
+from workbench.capture.probe_files import BALLOON_ENTRIES
+from workbench.capture.qemu import inspect_qemu
+from workbench.capture.search import running_qemus
 from workbench.errors import HostError
 from workbench.units import format_bytes
 
@@ -22,6 +25,21 @@ INSTALL: Final = (
 """What the lab needs besides what the probes need; tools/debian has the whole list."""
 
 _PROGRAM_SECONDS_MAX: Final = 10
+
+KVM: Final = Path("/dev/kvm")
+
+_KVM_SECONDS_MAX: Final = 5
+"""A tenth of a second where it works."""
+
+_FIRMWARE_BYTES: Final = 65536
+_RESET_VECTOR: Final = 0xFFF0
+"""Where an x86 processor begins, within the last 64 KiB below 4 GiB."""
+
+_EXIT_CODE: Final = bytes((0xB0, 0x31, 0xE6, 0xF4, 0xF4))
+"""mov al, 0x31; out 0xf4, al; hlt"""
+
+_EXIT_STATUS: Final = 0x31 << 1 | 1
+"""QEMU 7.2 hw/misc/debugexit.c, debug_exit_write."""
 
 
 def check_emulator() -> list[Check]:
@@ -56,7 +74,11 @@ def check_emulator() -> list[Check]:
 
 def _functions(path: Path) -> Check:
     """Check what the probes attach to, and what their offsets are read from."""
-    obstacle = _obstacle(path)
+    try:
+        read_build(path.resolve())
+        obstacle = ""
+    except HostError as error:
+        obstacle = str(error)
     return Check(
         name="QEMU's functions",
         status=judge(not obstacle),
@@ -67,39 +89,90 @@ def _functions(path: Path) -> Check:
     )
 
 
-def _obstacle(path: Path) -> str:
-    try:
-        program = read_program(path.resolve(), ACCESSORS)
-        derive_layout(program)
-    except HostError as error:
-        return str(error)
-    missing = program.missing(tuple(entry.symbol for entry in BALLOON_ENTRIES))
-    return f"does not export {', '.join(missing)}" if missing else ""
-
-
 def check_guests() -> list[Check]:
-    """Say of each running guest whether it can be captured, and whether it reports at all."""
-    return [_guest(pid) for pid in running_qemus()]
+    """Say of each running guest whether it can be captured, and what keeps it from giving back."""
+    return [check for pid in running_qemus() for check in _guest(pid)]
 
 
-def _guest(pid: int) -> Check:
+def _guest(pid: int) -> list[Check]:
     try:
         qemu = inspect_qemu(pid)
+        inhibitors = discard_inhibitors(qemu)
     except (HostError, OSError) as error:
-        return Check(
-            name=f"guest {pid}",
-            status=Status.WARN,
-            found=str(error),
-            fix="it cannot be captured as it is",
+        return [
+            Check(
+                name=f"guest {pid}",
+                status=Status.WARN,
+                found=str(error),
+                fix="it cannot be captured as it is",
+            )
+        ]
+    properties = qemu.balloon.properties.model_dump()
+    shown = ", ".join(f"{name.replace('_', '-')}={_on(on)}" for name, on in properties.items())
+    about = f"{qemu.name}, QEMU {qemu.build.version}, {format_bytes(qemu.memory_bytes)}, {shown}"
+    return [
+        Check(name=f"guest {pid}", status=Status.OK, found=about),
+        Check(
+            name=f"guest {pid} gives back",
+            status=judge(not inhibitors, Status.WARN),
+            found="; ".join(reason for reason, _ in inhibitors) or "nothing inhibits discards",
+            fix="; ".join(fix for _, fix in inhibitors),
+        ),
+    ]
+
+
+def _on(value: object) -> str:
+    return "on" if value else "off"
+
+
+def check_kvm() -> Check:
+    """Run a few instructions under KVM; whether a kernel boots, only booting one shows."""
+    if not KVM.exists():
+        return _kvm_row("no /dev/kvm", Status.WARN)
+    if not os.access(KVM, os.R_OK | os.W_OK):
+        return _kvm_row("/dev/kvm is not ours to open (its group may)", Status.WARN)
+    emulator = shutil.which(EMULATOR)
+    if emulator is None:
+        return _kvm_row("/dev/kvm exists, but no QEMU to try it", Status.WARN)
+    if _runs_under_kvm(emulator):
+        return _kvm_row(
+            "runs instructions; whether a kernel boots under it, `doctor --deep` tries", Status.WARN
         )
-    reports = qemu.balloon.properties.free_page_reporting
+    return _kvm_row("/dev/kvm exists, and not even one instruction runs under it", Status.WARN)
+
+
+def _kvm_row(found: str, status: Status) -> Check:
     return Check(
-        name=f"guest {pid}",
-        status=judge(reports, Status.WARN),
-        found=f"{qemu.name}, QEMU {qemu.version}, {format_bytes(qemu.memory_bytes)}, "
-        f"free-page-reporting={'on' if reports else 'off'}",
-        fix="start it with -device virtio-balloon-pci,free-page-reporting=on (off is the default)",
+        name="KVM",
+        status=status,
+        found=found,
+        fix="none needed: the lab emulates where KVM does not work, only slower",
     )
+
+
+def _runs_under_kvm(emulator: str) -> bool:
+    """Run a firmware that does nothing but end QEMU with a number."""
+    firmware = bytearray(_FIRMWARE_BYTES)
+    firmware[_RESET_VECTOR : _RESET_VECTOR + len(_EXIT_CODE)] = _EXIT_CODE
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(firmware)
+        file.flush()
+        command = [
+            *(emulator, "-nodefaults", "-no-user-config", "-display", "none", "-machine", "pc"),
+            *("-accel", "kvm", "-m", "16", "-bios", file.name),
+            *("-device", "isa-debug-exit,iobase=0xf4,iosize=4"),
+        ]
+        try:
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=_KVM_SECONDS_MAX,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return False
+    return done.returncode == _EXIT_STATUS
 
 
 def _output_of(*command: str) -> str:

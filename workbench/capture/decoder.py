@@ -1,7 +1,7 @@
 """Turn what the probes recorded into the events of a trace.
 
-Records arrive in the order of time.  A fault is finished when its thread faults again or has been
-silent for a while: only then is it known what the host allocated for it.
+Records arrive in the order of time.  A fault that was served is finished when its thread faults
+again or has been silent for a while: only then is it known that its page did not come from swap.
 """
 
 from __future__ import annotations
@@ -11,23 +11,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from workbench.capture.records import Source
-from workbench.schema import EVENTS, NO_BLOCK, UNKNOWN, FaultFlag, Kind
-from workbench.units import GIB, HUGE_PAGE_BYTES, HUGE_PAGE_ORDER, NANOSECONDS, PAGE_BYTES
+from workbench.capture.records import FAULT_ALLOCATIONS_SHIFT, RAW_COLUMNS, FaultBit, Record, Source
+from workbench.schema import EVENTS, NO_BLOCK, NO_ELEMENT, UNKNOWN, FaultFlag, Kind
+from workbench.units import HUGE_PAGE_BYTES, NANOSECONDS, PAGE_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     import numpy.typing as npt
 
     from workbench.capture.frames import FrameTable
-    from workbench.capture.qemu import GuestBlock
+    from workbench.capture.guest import Guest
 
-DONE_PATIENCE_NS = NANOSECONDS // 4
+SWAP_IN_PATIENCE_NS = NANOSECONDS // 4
 """How long a fault that was served may still turn out to have come from swap: microseconds do."""
-
-OPEN_PATIENCE_NS = 10 * NANOSECONDS
-"""How long a fault may wait to be served; behind a throttled or failing disk that takes seconds."""
 
 _WRITE_FAULT = 1 << 1
 """Linux arch/x86/include/asm/trap_pf.h, X86_PF_WRITE."""
@@ -35,68 +32,36 @@ _WRITE_FAULT = 1 << 1
 _PRECOPY_SETUP, _PRECOPY_COMPLETE, _PRECOPY_CLEANUP = 0, 3, 4
 """QEMU 7.2 include/migration/misc.h, PrecopyNotifyReason."""
 
-_ADDRESS_OF_HIGH_RAM = 4 * GIB
-"""x86 puts the RAM that does not fit below its device window from here on."""
+
+_ROW = (
+    *("time_ns", "vm", "kind", "ram_block", "offset_bytes", "length_bytes", "status"),
+    *("element", "duration_ns", "sequence"),
+)
+"""The columns of an event, in the order in which they are put together."""
+
+# A bit of an enumeration costs as much as everything else that is done with a record.
+_SERVED, _TRIED_HUGE, _SWAPPED_IN = (
+    int(bit) for bit in (FaultBit.SERVED, FaultBit.TRIED_HUGE, FaultBit.SWAPPED_IN)
+)
+_WRITTEN, _FROM_SWAP, _HUGE_REFUSED = (
+    int(flag) for flag in (FaultFlag.WRITE, FaultFlag.SWAP_IN, FaultFlag.HUGE_REFUSED)
+)
+
+_Values = tuple[int, ...]
+"""One raw record, in the order of `records.RAW_COLUMNS`."""
+_TIME, _ADDRESS, _PROCESS, _THREAD, _SOURCE = (
+    [column.name for column in RAW_COLUMNS].index(name)
+    for name in ("time_ns", "address", "process", "thread", "source")
+)
 
 
-class Record(NamedTuple):
-    """One raw record, as plain integers, in the order of `records.RAW_COLUMNS`."""
+class _Fault(NamedTuple):
+    """A fault that was served, but for whether its page came from swap."""
 
-    time_ns: int
-    address: int
-    length: int
-    value: int
-    element: int
-    duration_ns: int
+    row: tuple[int, ...]
+    """The event, as if it had not."""
+    began_ns: int
     process: int
-    thread: int
-    source: int
-    block: int
-
-
-@dataclass(slots=True)
-class _OpenFault:
-    """A fault whose outcome is not known yet."""
-
-    record: Record
-    block: int
-    offset_bytes: int
-    served_ns: int = 0
-    """When its last sign came; 0 while there is none."""
-    frame: int = UNKNOWN
-    order: int = 0
-    allocations: int = 0
-    tried_huge: bool = False
-    is_done: bool = False
-    swapped_in: bool = False
-
-
-@dataclass(slots=True)
-class Guest:
-    """What the decoder knows of one guest."""
-
-    vm: int
-    blocks: Sequence[GuestBlock]
-    low_memory_bytes: int
-    """Guest RAM below the device window; the rest begins at 4 GiB."""
-    migration_completed: bool = False
-
-    def locate(self, address: int) -> tuple[int, int]:
-        """Give the RAM block and offset of a host address; (NO_BLOCK, address) if it has none."""
-        for number, block in enumerate(self.blocks):
-            offset_bytes = address - block.host_address
-            if 0 <= offset_bytes < block.facts.used_bytes:
-                return number, offset_bytes
-        return NO_BLOCK, address
-
-    def locate_guest_address(self, address: int) -> tuple[int, int]:
-        """Give the RAM block and offset of a guest address of the first block."""
-        if 0 <= address < self.low_memory_bytes:
-            return 0, address
-        offset_bytes = address - _ADDRESS_OF_HIGH_RAM + self.low_memory_bytes
-        if self.low_memory_bytes <= offset_bytes < self.blocks[0].facts.used_bytes:
-            return 0, offset_bytes
-        return NO_BLOCK, address
 
 
 @dataclass(slots=True)
@@ -117,8 +82,6 @@ class Decoder:
         allocation alone ends a fault.
     unattributed_swap_outs
         Frames that went to swap and were not known to hold guest RAM.
-    late_outcomes
-        Signs of faults that had been given up.
     """
 
     guests: dict[int, Guest]
@@ -126,42 +89,48 @@ class Decoder:
     frame_of: Callable[[int, int], int | None] = lambda _process, _address: None
     counts_are_exact: bool = True
     unattributed_swap_outs: int = 0
-    late_outcomes: int = 0
     _rows: list[tuple[int, ...]] = field(default_factory=list)
     _sequence: int = 0
-    _open_faults: dict[int, _OpenFault] = field(default_factory=dict)
-    _given_up: set[int] = field(default_factory=set)
+    _served_faults: dict[int, _Fault] = field(default_factory=dict)
+    """By thread."""
 
     def feed(self, records: npt.NDArray[np.void]) -> None:
         """Decode a batch."""
-        actions = _ACTIONS
+        frequent, actions = _FREQUENT, _ACTIONS
         for values in records.tolist():
-            record = Record(*values)
-            actions[record.source](self, record)
+            action = frequent.get(values[_SOURCE])
+            if action is not None:
+                action(self, values)
+            else:
+                actions[values[_SOURCE]](self, Record._make(values))
 
     def finish_faults(self, now_ns: int) -> None:
-        """Close the faults that nothing more is to be expected of, or that took too long."""
-        for thread, fault in list(self._open_faults.items()):
-            is_settled = fault.is_done and fault.served_ns < now_ns - DONE_PATIENCE_NS
-            if is_settled or fault.record.time_ns < now_ns - OPEN_PATIENCE_NS:
-                if not fault.is_done:
-                    self._given_up.add(thread)
-                self._close_fault(self._open_faults.pop(thread))
+        """Close the faults that were served and of which nothing more is to be expected."""
+        for thread, fault in list(self._served_faults.items()):
+            if fault.row[0] < now_ns - SWAP_IN_PATIENCE_NS:
+                del self._served_faults[thread]
+                self._add(fault.row)
+
+    def end_guest(self, process: int) -> None:
+        """Close the faults of a guest that has ended, and forget it and its frames."""
+        for thread, fault in list(self._served_faults.items()):
+            if fault.process == process:
+                del self._served_faults[thread]
+                self._add(fault.row)
+        self.frames.forget_guest(self.guests.pop(process).vm)
 
     def finish(self) -> None:
         """Close every fault: the capture is over."""
-        for fault in self._open_faults.values():
-            self._close_fault(fault)
-        self._open_faults.clear()
+        for fault in self._served_faults.values():
+            self._add(fault.row)
+        self._served_faults.clear()
 
     def take_columns(self) -> dict[str, npt.NDArray[np.int64]]:
         """Give the events decoded since the last call, as columns of the trace."""
-        rows = np.array(self._rows, dtype=np.int64).reshape(-1, len(EVENTS.columns))
+        rows = np.array(self._rows, dtype=np.int64).reshape(-1, len(_ROW))
         self._rows.clear()
-        return {
-            column.name: rows[:, number].astype(column.dtype)
-            for number, column in enumerate(EVENTS.columns)
-        }
+        columns = dict(zip(_ROW, rows.T, strict=True))
+        return {column.name: columns[column.name].astype(column.dtype) for column in EVENTS.columns}
 
     def emit(
         self,
@@ -175,21 +144,13 @@ class Decoder:
         status: int = 0,
     ) -> None:
         """Add one event row."""
+        what = (vm, kind, block, offset_bytes, length_bytes, status)
+        self._add((record.time_ns, *what, record.element, record.duration_ns))
+
+    def _add(self, row: tuple[int, ...]) -> None:
+        """Number an event and add it."""
         self._sequence += 1
-        self._rows.append(
-            (
-                record.time_ns,
-                self._sequence,
-                vm,
-                kind,
-                block,
-                offset_bytes,
-                length_bytes,
-                status,
-                record.element,
-                record.duration_ns,
-            )
-        )
+        self._rows.append((*row, self._sequence))
 
     def on_report_range(self, record: Record) -> None:
         """A range of a reported element: at its place in RAM, or at its guest address."""
@@ -213,8 +174,30 @@ class Decoder:
     def on_hint_range(self, record: Record) -> None:
         """A hinted range."""
         guest = self.guests[record.process]
-        block, offset_bytes = guest.locate(record.address)
-        self._emit_range(Kind.HINT_RANGE, record, guest.vm, block, offset_bytes)
+        self._emit_range(Kind.HINT_RANGE, record, guest.vm, *guest.locate(record.address))
+
+    def on_inflate(self, record: Record) -> None:
+        """A page for the balloon."""
+        self._emit_balloon_page(Kind.INFLATE, record)
+
+    def on_deflate(self, record: Record) -> None:
+        """A page out of the balloon."""
+        self._emit_balloon_page(Kind.DEFLATE, record)
+
+    def _emit_balloon_page(self, kind: Kind, record: Record) -> None:
+        guest = self.guests[record.process]
+        block, offset_bytes = guest.locate_guest_address(record.address)
+        self._emit_range(kind, record._replace(length=PAGE_BYTES), guest.vm, block, offset_bytes)
+
+    def on_statistic(self, record: Record) -> None:
+        """What the guest says of itself."""
+        vm = self.guests[record.process].vm
+        self.emit(Kind.STATISTIC, record, vm, offset_bytes=record.address, status=record.value)
+
+    def on_reclaim(self, record: Record) -> None:
+        """A thread of the guest freed memory of the host."""
+        vm = self.guests[record.process].vm
+        self.emit(Kind.RECLAIM, record, vm, length_bytes=record.length * PAGE_BYTES)
 
     def on_config_write(self, record: Record) -> None:
         """A write to the config space."""
@@ -228,106 +211,97 @@ class Decoder:
         )
 
     def on_precopy(self, record: Record) -> None:
-        """A step of an outgoing migration; only its first and last become events."""
+        """A step of an outgoing migration; what a bitmap sync is, is recorded elsewhere."""
         guest = self.guests[record.process]
         if record.value == _PRECOPY_SETUP:
             guest.migration_completed = False
             self.emit(Kind.MIGRATION_START, record, guest.vm)
         elif record.value == _PRECOPY_COMPLETE:
             guest.migration_completed = True
+            self.emit(Kind.PRECOPY_COMPLETE, record, guest.vm)
         elif record.value == _PRECOPY_CLEANUP:
-            completed = int(guest.migration_completed)
-            self.emit(Kind.MIGRATION_END, record, guest.vm, status=completed)
+            self.emit(Kind.MIGRATION_END, record, guest.vm, status=int(guest.migration_completed))
 
     def on_collapse(self, record: Record) -> None:
         """A huge page was put together, for nobody knows whom: every guest hears of it."""
         for guest in self.guests.values():
             self.emit(Kind.COLLAPSE, record, guest.vm)
 
-    def on_fault(self, record: Record) -> None:
-        """A fault on guest RAM; it ends the thread's one before."""
-        guest = self.guests[record.process]
-        self._open(record, *guest.locate(record.address))
+    def on_fault(self, values: _Values) -> None:
+        """A fault on guest RAM."""
+        guest = self.guests.get(values[_PROCESS])
+        if guest is not None:  # Else it was ours, to try the probes, or has ended.
+            self._take_fault(values, guest, *guest.locate(values[_ADDRESS]))
 
-    def on_guest_fault(self, record: Record) -> None:
+    def on_guest_fault(self, values: _Values) -> None:
         """A fault that hardware virtualisation reports by guest address."""
-        guest = self.guests[record.process]
-        block, offset_bytes = guest.locate_guest_address(record.address)
-        if block != NO_BLOCK:
-            self._open(record, block, offset_bytes)
-
-    def _open(self, record: Record, block: int, offset_bytes: int) -> None:
-        previous = self._open_faults.get(record.thread)
-        if previous is not None:
-            self._close_fault(previous)
-        self._given_up.discard(record.thread)
-        self._open_faults[record.thread] = _OpenFault(
-            record, block, offset_bytes - offset_bytes % PAGE_BYTES
-        )
-
-    def on_allocation(self, record: Record) -> None:
-        """Frames for an open fault; a failed attempt carries no frame."""
-        fault = self._open_faults.get(record.thread)
-        if fault is None or fault.is_done:
+        guest = self.guests.get(values[_PROCESS])
+        if guest is None:
             return
-        fault.tried_huge |= record.length >= HUGE_PAGE_ORDER
-        fault.frame = record.address
-        fault.order = record.length
-        fault.allocations += record.address >= 0
-        if not self.counts_are_exact:
-            fault.served_ns = record.time_ns
+        block, offset_bytes = guest.locate_guest_address(values[_ADDRESS])
+        if block != NO_BLOCK:
+            self._take_fault(values, guest, block, offset_bytes)
 
-    def on_fault_done(self, record: Record) -> None:
-        """The process has more pages than before: the open fault has been served."""
-        fault = self._open_faults.get(record.thread)
-        if fault is None:
-            self.late_outcomes += record.thread in self._given_up
-        elif not fault.is_done:
-            self._serve(fault, record.time_ns)
+    def _take_fault(self, values: _Values, guest: Guest, block: int, offset_bytes: int) -> None:
+        """Keep a fault that was served, for it may turn out to have come from swap."""
+        time_ns, _, order, value, frame, duration_ns, process, thread, _, _ = values
+        before = self._served_faults.pop(thread, None)
+        if before is not None:
+            self._add(before.row)
+        page_bytes = guest.page_bytes(block)
+        offset_bytes -= offset_bytes % page_bytes
+        began_ns = time_ns - duration_ns
+        status = _status(value)
+        if page_bytes > PAGE_BYTES:
+            # From hugetlbfs: its pages are set aside, so that no allocation and no counter tells of
+            # a fault.  It always brings a whole page, or finds that another thread just did.
+            place = (guest.vm, Kind.FAULT, block, offset_bytes, page_bytes)
+            self._add((began_ns, *place, status & _WRITTEN, NO_ELEMENT, 0))
+            return
+        is_served = value & _SERVED or (frame >= 0 and not self.counts_are_exact)
+        if not is_served:
+            place = (guest.vm, Kind.FAULT, block, offset_bytes, 0)
+            self._add((began_ns, *place, status & ~_HUGE_REFUSED, NO_ELEMENT, 0))
+            return
+        length_bytes = PAGE_BYTES << order if frame >= 0 else UNKNOWN
+        if length_bytes >= HUGE_PAGE_BYTES:
+            status &= ~_HUGE_REFUSED
+        place = (guest.vm, Kind.FAULT, block, offset_bytes, length_bytes)
+        row = (time_ns, *place, status, NO_ELEMENT, duration_ns)
+        self._served_faults[thread] = _Fault(row, began_ns, process)
+        if frame >= 0 and (order > 0 or value >> FAULT_ALLOCATIONS_SHIFT == 1):
+            self.frames.put(frame, order, guest.vm, block, offset_bytes)
+        elif block != NO_BLOCK:
+            self._look_up(process, guest, block, offset_bytes)
 
-    def _serve(self, fault: _OpenFault, served_ns: int) -> None:
-        fault.is_done = True
-        fault.served_ns = served_ns
-        vm = self.guests[fault.record.process].vm
-        if fault.frame >= 0 and (fault.allocations == 1 or fault.order > 0):
-            self.frames.put(fault.frame, fault.order, vm, fault.block, fault.offset_bytes)
-        elif fault.block != NO_BLOCK:
-            self._look_up(fault, vm)
-
-    def _look_up(self, fault: _OpenFault, vm: int) -> None:
+    def _look_up(self, process: int, guest: Guest, block: int, offset_bytes: int) -> None:
         """Ask for the frame of a page that no single allocation tells.
 
         What is answered is how things are now: a frame that is known to hold another page has only
         come to this one since.
         """
-        block = self.guests[fault.record.process].blocks[fault.block]
-        address = block.host_address + fault.offset_bytes
-        frame = self.frame_of(fault.record.process, address)
+        frame = self.frame_of(process, guest.blocks[block].host_address + offset_bytes)
         if frame is not None and not self.frames.holds(frame):
-            self.frames.put(frame, 0, vm, fault.block, fault.offset_bytes)
+            self.frames.put(frame, 0, guest.vm, block, offset_bytes)
 
-    def on_swap_in(self, record: Record) -> None:
-        """The process has fewer swap entries: the open fault brought a page back."""
-        fault = self._open_faults.get(record.thread)
-        if fault is None:
-            self.late_outcomes += record.thread in self._given_up
-        else:
-            fault.swapped_in = True
-            fault.served_ns = record.time_ns
+    def on_swap_in(self, values: _Values) -> None:
+        """The process has fewer swap entries: its thread's last fault brought a page back."""
+        fault = self._served_faults.pop(values[_THREAD], None)
+        if fault is not None:
+            _, vm, kind, block, offset_bytes, length_bytes, status, element, _ = fault.row
+            time_ns = values[_TIME]
+            what = (vm, kind, block, offset_bytes, length_bytes, status | _FROM_SWAP, element)
+            self._add((time_ns, *what, time_ns - fault.began_ns))
 
-    def on_swap_out(self, record: Record) -> None:
+    def on_swap_out(self, values: _Values) -> None:
         """A frame went to swap: if it held guest RAM, that part of it is gone."""
-        place = self.frames.take(record.address)
+        place = self.frames.take(values[_ADDRESS])
         if place is None:
             self.unattributed_swap_outs += 1
             return
-        self._emit_range(
-            Kind.SWAP_OUT,
-            record._replace(length=place.length_bytes),
-            place.vm,
-            place.block,
-            place.offset_bytes,
-        )
+        vm, block, offset_bytes, length_bytes = place
+        what = (vm, Kind.SWAP_OUT, block, offset_bytes, length_bytes, 0, NO_ELEMENT)
+        self._add((values[_TIME], *what, 0))
 
     def _emit_range(
         self, kind: Kind, record: Record, vm: int, block: int, offset_bytes: int, *, status: int = 0
@@ -342,28 +316,15 @@ class Decoder:
             status=status,
         )
 
-    def _close_fault(self, fault: _OpenFault) -> None:
-        if not self.counts_are_exact and not fault.is_done and fault.frame >= 0:
-            self._serve(fault, fault.served_ns)
-        flags = FaultFlag.WRITE if fault.record.value & _WRITE_FAULT else FaultFlag(0)
-        length_bytes = 0
-        if fault.is_done:
-            length_bytes = PAGE_BYTES << fault.order if fault.frame >= 0 else UNKNOWN
-            if fault.tried_huge and length_bytes < HUGE_PAGE_BYTES:
-                flags |= FaultFlag.HUGE_REFUSED
-        if fault.swapped_in:
-            flags |= FaultFlag.SWAP_IN
-        began_ns = fault.record.time_ns
-        served_ns = max(fault.served_ns, began_ns)
-        self.emit(
-            Kind.FAULT,
-            fault.record._replace(time_ns=served_ns, duration_ns=served_ns - began_ns),
-            self.guests[fault.record.process].vm,
-            block=fault.block,
-            offset_bytes=fault.offset_bytes,
-            length_bytes=length_bytes,
-            status=int(flags),
-        )
+
+def _status(value: int) -> int:
+    """What a fault's `value` says, as bits of an event's `status`."""
+    status = _WRITTEN if value & _WRITE_FAULT else 0
+    if value & _TRIED_HUGE:
+        status |= _HUGE_REFUSED
+    if value & _SWAPPED_IN:
+        status |= _FROM_SWAP
+    return status
 
 
 def _with_status(kind: Kind) -> Callable[[Decoder, Record], None]:
@@ -386,11 +347,18 @@ _ACTIONS: dict[int, Callable[[Decoder, Record], None]] = {
     Source.RESET: _with_status(Kind.RESET),
     Source.PRECOPY: Decoder.on_precopy,
     Source.BITMAP_SYNC: _with_status(Kind.BITMAP_SYNC),
+    Source.COLLAPSE: Decoder.on_collapse,
+    Source.INFLATE: Decoder.on_inflate,
+    Source.DEFLATE: Decoder.on_deflate,
+    Source.STATISTIC: Decoder.on_statistic,
+    Source.INHIBIT: _with_status(Kind.INHIBIT),
+    Source.RECLAIM: Decoder.on_reclaim,
+}
+
+_FREQUENT: dict[int, Callable[[Decoder, _Values], None]] = {
     Source.FAULT: Decoder.on_fault,
-    Source.ALLOCATION: Decoder.on_allocation,
-    Source.FAULT_DONE: Decoder.on_fault_done,
+    Source.GUEST_FAULT: Decoder.on_guest_fault,
     Source.SWAP_IN: Decoder.on_swap_in,
     Source.SWAP_OUT: Decoder.on_swap_out,
-    Source.COLLAPSE: Decoder.on_collapse,
-    Source.GUEST_FAULT: Decoder.on_guest_fault,
 }
+"""Of these there are tens of thousands a second: they take the values as they are."""

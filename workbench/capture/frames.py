@@ -66,6 +66,11 @@ class FrameTable:
             if frame is not None:
                 self._drop(frame)
 
+    def forget_guest(self, vm: int) -> None:
+        """Note that a guest has ended: all its frames are the host's again."""
+        for frame in [frame for frame, place in self._place.items() if place.vm == vm]:
+            self._drop(frame)
+
     def holds(self, frame: int) -> bool:
         """Tell whether a frame is known to hold guest RAM."""
         return frame in self._place or self._is_huge(frame - frame % _HUGE_FRAMES)

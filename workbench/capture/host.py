@@ -31,10 +31,20 @@ TRACING_FOLDERS: Final = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/t
 TRACEFS_USERS: Final = Path("/run/workbench-tracefs")
 """Where captures that overlap tell each other who unmounts tracefs.  A reboot empties it."""
 
-_CAPABILITY_SYS_ADMIN: Final = 21
+CAPABILITIES: Final = {
+    "CAP_SYS_ADMIN": (21,),
+    "CAP_SYS_PTRACE": (19,),
+    "CAP_DAC_READ_SEARCH": (2, 1),
+}
+"""What a capture needs, and the bits of CapEff that give it (Linux
+include/uapi/linux/capability.h): the first to attach to functions of QEMU and to see page frames,
+the second to look into QEMU, the third to read tracefs and /proc/kpageflags, which are root's;
+CAP_DAC_OVERRIDE does as well.  CAP_BPF and CAP_PERFMON alone load the probes and attach those of
+the kernel, and are in CAP_SYS_ADMIN.  They do not show frames (Linux
+Documentation/admin-guide/mm/pagemap.rst), and Linux 6.18 refuses them functions of programs."""
+
 _CAPABILITY_PERFMON: Final = 38
 _CAPABILITY_BPF: Final = 39
-"""Bits of CapEff (Linux include/uapi/linux/capability.h)."""
 
 
 class SwapDevice(NamedTuple):
@@ -107,19 +117,32 @@ def memory_cgroup(root: Path = ROOT) -> tuple[str, Path] | None:
     return None
 
 
-def may_use_bpf(root: Path = ROOT) -> bool:
-    """Say whether this process may load programs and attach probes to others.
-
-    CAP_SYS_ADMIN, or CAP_BPF with CAP_PERFMON: Linux include/linux/capability.h, bpf_capable()
-    and perfmon_capable().
-    """
-    found = re.search(
-        r"^CapEff:\s+([0-9a-f]+)", _text(root / "proc/self/status") or "", re.MULTILINE
+def missing_capabilities(root: Path = ROOT, user: int | None = None) -> tuple[str, ...]:
+    """Name what this process lacks of CAPABILITIES; the files of root are root's own to read."""
+    is_owner = (os.geteuid() if user is None else user) == 0
+    held = _held_capabilities(root)
+    return tuple(
+        name
+        for name, bits in CAPABILITIES.items()
+        if not any(held >> bit & 1 for bit in bits)
+        and not (is_owner and name == "CAP_DAC_READ_SEARCH")
     )
-    held = int(found.group(1), 16) if found else 0
-    if held >> _CAPABILITY_SYS_ADMIN & 1:
-        return True
-    return bool(held >> _CAPABILITY_BPF & 1 and held >> _CAPABILITY_PERFMON & 1)
+
+
+def may_load_probes(root: Path = ROOT) -> bool:
+    """Say whether this process may at least load programs: CAP_SYS_ADMIN, or both others.
+
+    Source: Linux include/linux/capability.h, bpf_capable() and perfmon_capable().
+    """
+    held = _held_capabilities(root)
+    both = held >> _CAPABILITY_BPF & 1 and held >> _CAPABILITY_PERFMON & 1
+    return bool(held >> CAPABILITIES["CAP_SYS_ADMIN"][0] & 1 or both)
+
+
+def _held_capabilities(root: Path) -> int:
+    text = _text(root / "proc/self/status") or ""
+    found = re.search(r"^CapEff:\s+([0-9a-f]+)", text, re.MULTILINE)
+    return int(found.group(1), 16) if found else 0
 
 
 def is_in_pid_namespace(root: Path = ROOT) -> bool:
@@ -293,10 +316,3 @@ def _mount(*command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         return subprocess.CompletedProcess(command, 127, "", f"there is no `{command[0]}` here")
-
-
-def missing_tracepoints(names: Iterable[str], folder: Path) -> tuple[str, ...]:
-    """Return those of `names` ("category:event") that the running kernel does not have."""
-    return tuple(
-        name for name in names if not (folder / "events" / name.replace(":", "/")).is_dir()
-    )

@@ -26,12 +26,15 @@ ACCESSORS = (
     "virtio_get_num_queues",
     "virtio_queue_get_max_num",
     "virtio_config_modern_writel",
+    "virtio_bus_device_plugged",
+    "virtio_queue_get_last_avail_idx",
     "qemu_ram_get_host_addr",
     "qemu_ram_get_used_length",
     "qemu_ram_get_idstr",
     "qemu_ram_pagesize",
     "qemu_ram_is_shared",
     "qemu_ram_pagesize_largest",
+    "ram_block_discard_is_disabled",
 )
 
 _PACKED_RING_MASK = 0x4
@@ -40,7 +43,7 @@ _PACKED_RING_MASK = 0x4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """Offsets in bytes inside QEMU's structures, and one address.
+    """Offsets in bytes inside QEMU's structures, and addresses before relocation.
 
     Source: QEMU include/hw/virtio/virtio.h, hw/virtio/virtio.c, include/exec/ramblock.h.
     """
@@ -49,8 +52,11 @@ class Layout:
     queue_index: int
     queue_num_default: int
     queue_bytes: int
+    queue_last_avail_idx: int
+    queue_used_idx: int
     device_id: int
     device_features: int
+    device_offered_features: int
     device_queues: int
     device_config_length: int
     block_host: int
@@ -60,12 +66,11 @@ class Layout:
     block_flags: int
     block_next: int
     first_block_address: int
-    """Virtual address, before relocation, of the pointer to the first RAMBlock."""
-
-    @property
-    def device_offered_features(self) -> int:
-        """`host_features` follows `guest_features` (virtio.h, struct VirtIODevice)."""
-        return self.device_features + 8
+    """Of the pointer to the first RAMBlock."""
+    discard_disablers_address: int
+    """Of the number of those who forbid discards (VFIO does)."""
+    uncoordinated_discard_disablers_address: int
+    """Of the number of those who forbid discards that they are not told of."""
 
     @property
     def device_config(self) -> int:
@@ -79,7 +84,7 @@ def derive_layout(program: Program) -> Layout:
     Raises
     ------
     HostError
-        An accessor is missing, or not the small function it is in QEMU 7.2.
+        An accessor is missing, or is built in a way that was not seen in QEMU 7.2 to 11.1.
     """
     missing = program.missing(ACCESSORS)
     if missing:
@@ -89,13 +94,18 @@ def derive_layout(program: Program) -> Layout:
         )
         raise HostError(message)
     code = _Code(program)
+    disablers, uncoordinated_disablers = code.variables("ram_block_discard_is_disabled")
+    last_avail_idx, used_idx = code.ring_positions("virtio_queue_get_last_avail_idx")
     return Layout(
         queue_device=code.load("virtqueue_pop", base="rdi"),
         queue_index=code.load("virtio_get_queue_index", base="rdi"),
         queue_num_default=code.load("virtio_queue_get_max_num", last=True),
         queue_bytes=code.stride("virtio_get_num_queues"),
+        queue_last_avail_idx=last_avail_idx,
+        queue_used_idx=used_idx,
         device_id=code.load("virtio_bus_get_vdev_id", size=2),
         device_features=code.tested_byte("virtqueue_pop", _PACKED_RING_MASK) - 4,
+        device_offered_features=code.loaded_and_stored("virtio_bus_device_plugged"),
         device_queues=code.load("virtio_get_num_queues", base="rdi"),
         device_config_length=code.compared("virtio_config_modern_writel"),
         block_host=code.load("qemu_ram_get_host_addr", base="rdi"),
@@ -105,11 +115,17 @@ def derive_layout(program: Program) -> Layout:
         block_flags=code.load("qemu_ram_is_shared", base="rdi"),
         block_next=code.self_load("qemu_ram_pagesize_largest"),
         first_block_address=code.relative_load("qemu_ram_pagesize_largest"),
+        discard_disablers_address=disablers,
+        uncoordinated_discard_disablers_address=uncoordinated_disablers,
     )
 
 
 _LOADS = (x86.X86_INS_MOV, x86.X86_INS_MOVZX, x86.X86_INS_LEA)
 _WORD_BYTES = 8
+_HALF_WORD_BYTES = 2
+_RING_POSITIONS = 2
+_VARIABLES_MAX = 2
+"""QEMU 7.2 softmmu/physmem.c, ram_block_discard_is_disabled; older ones have one."""
 _STACK = ("rsp", "rbp", "rip", "")
 
 
@@ -162,6 +178,17 @@ class _Code:
         access = self._find(name, lambda access: access.base == "rip")
         return access.next_address + access.displacement
 
+    def variables(self, name: str) -> tuple[int, int]:
+        """Addresses of the variables that the function asks: two, or one twice."""
+        addresses = [
+            access.next_address + access.displacement
+            for access in self._accesses(name, whole=True)
+            if access.base == "rip"
+        ]
+        if not 1 <= len(addresses) <= _VARIABLES_MAX:
+            raise self._unknown(name)
+        return addresses[0], addresses[-1]
+
     def tested_byte(self, name: str, mask: int) -> int:
         """Offset of the byte in which the function tests `mask`."""
         return self._find(
@@ -184,6 +211,31 @@ class _Code:
             ),
         ).displacement
 
+    def loaded_and_stored(self, name: str) -> int:
+        """Offset of the eight-byte field that the function reads, and replaces later."""
+        loaded: set[tuple[str, int]] = set()
+        for access in self._accesses(name, whole=True):
+            place = (access.base, access.displacement)
+            is_field = access.base not in _STACK[:1] + _STACK[2:] and access.displacement > 0
+            if access.instruction != x86.X86_INS_MOV or access.size != _WORD_BYTES or not is_field:
+                continue
+            if access.register:
+                loaded.add(place)
+            elif access.immediate is None and place in loaded:
+                return access.displacement
+        raise self._unknown(name)
+
+    def ring_positions(self, name: str) -> tuple[int, int]:
+        """Offsets of the two 16-bit fields that the function puts into one number.
+
+        `last_avail_idx` is before `used_idx` (QEMU 7.2 hw/virtio/virtio.c, struct VirtQueue).
+        """
+        accesses = self._accesses(name)
+        found = {access.displacement for access in accesses if access.size == _HALF_WORD_BYTES}
+        if len(found) != _RING_POSITIONS:
+            raise self._unknown(name)
+        return min(found), max(found)
+
     def stride(self, name: str) -> int:
         """Step by which the function walks an array."""
         for instruction in self._instructions(name):
@@ -201,8 +253,8 @@ class _Code:
             raise self._unknown(name)
         return found[-1 if last else 0]
 
-    def _accesses(self, name: str) -> Iterator[_Access]:
-        for instruction in self._instructions(name):
+    def _accesses(self, name: str, *, whole: bool = False) -> Iterator[_Access]:
+        for instruction in self._instructions(name, whole=whole):
             operands = instruction.operands
             memory = [operand for operand in operands if operand.type == x86.X86_OP_MEM]
             if not memory:
@@ -222,12 +274,12 @@ class _Code:
                 next_address=instruction.address + instruction.size,
             )
 
-    def _instructions(self, name: str) -> Iterator[capstone.CsInsn]:
-        """Decode up to the first return: accessors have their answer before it."""
-        program = self._program
-        for instruction in self._decoder.disasm(program.code[name], program.functions[name]):
+    def _instructions(self, name: str, *, whole: bool = False) -> Iterator[capstone.CsInsn]:
+        """Decode up to the first return, before which accessors have their answer; or on."""
+        address, code = self._program.code[name]
+        for instruction in self._decoder.disasm(code, address):
             yield instruction
-            if instruction.id == x86.X86_INS_RET:
+            if instruction.id == x86.X86_INS_RET and not whole:
                 return
 
     def _unknown(self, name: str) -> HostError:

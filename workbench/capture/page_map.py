@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
+from workbench.capture.process import readable
 from workbench.units import PAGE_BYTES
 
 if TYPE_CHECKING:
@@ -26,12 +27,29 @@ class PageMaps:
 
         Raises
         ------
-        OSError
+        HostError
             A process has gone.
         """
         self._descriptors: dict[int, int] = {}
         for process in processes:
-            self._descriptors[process] = os.open(f"/proc/{process}/pagemap", os.O_RDONLY)
+            self.open(process)
+
+    def open(self, process: int) -> None:
+        """Open the page map of one more process.
+
+        Raises
+        ------
+        HostError
+            It has gone.
+        """
+        with readable(process) as folder:
+            self._descriptors[process] = os.open(folder / "pagemap", os.O_RDONLY)
+
+    def forget(self, process: int) -> None:
+        """Close the page map of a process that has ended."""
+        descriptor = self._descriptors.pop(process, None)
+        if descriptor is not None:
+            os.close(descriptor)
 
     def close(self) -> None:
         """Close them."""

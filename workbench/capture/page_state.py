@@ -14,6 +14,8 @@ from workbench.schema import STATE, PageState
 from workbench.units import HUGE_PAGE_BYTES, HUGE_PAGE_ORDER, PAGE_BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy.typing as npt
 
     from workbench.capture.frames import FrameTable
@@ -57,10 +59,16 @@ def read_block_state(pid: int, host_address: int, used_bytes: int) -> BlockState
     return BlockState(states, frames, in_huge_page)
 
 
-def read_state(qemus: tuple[Qemu, ...], frames: FrameTable) -> dict[str, npt.NDArray[np.int64]]:
-    """Read the state of every guest, as columns of the trace; note the frames in `frames`."""
+def read_state(qemus: Mapping[int, Qemu], frames: FrameTable) -> dict[str, npt.NDArray[np.int64]]:
+    """Read the state of guests (by number), as columns of the trace; note the frames in `frames`.
+
+    Raises
+    ------
+    HostError
+        A guest has gone.
+    """
     rows: list[tuple[int, ...]] = []
-    for vm, qemu in enumerate(qemus):
+    for vm, qemu in qemus.items():
         for number, block in enumerate(qemu.blocks):
             state = read_block_state(qemu.pid, block.host_address, block.facts.used_bytes)
             _note_frames(frames, vm, number, state)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import os
+import mmap
 import re
-import sys
-import tempfile
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -15,18 +12,28 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.capture.bcc_loader import load_bcc
+from workbench.capture.attach import attach_entries, detach_entries
+from workbench.capture.bcc_loader import load_bcc, stderr_of_libraries
 from workbench.capture.host import tracing_folder
-from workbench.capture.records import RAW_DTYPE, Loss, Source, render_header
+from workbench.capture.probe_files import BALLOON_ENTRIES, BALLOON_FILE, PROBE_FILES, ProbeFile
+from workbench.capture.program_runs import read_runs
+from workbench.capture.records import (
+    FAULT_ALLOCATIONS_SHIFT,
+    RAW_DTYPE,
+    Loss,
+    Source,
+    render_header,
+)
+from workbench.capture.ring import Ring
 from workbench.errors import HostError
+from workbench.schema import Detail
 from workbench.trace import Probe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator
 
     import numpy.typing as npt
 
-    from workbench.capture.layout import Layout
     from workbench.capture.qemu import Qemu
 
 _RING_PAGES = 16384
@@ -35,110 +42,6 @@ ring is read twenty times a second."""
 
 _NO_QUEUE = 0xFFFFFFFF
 """A queue number that no queue has; -1 as the probes see it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One function of QEMU to probe, and the C functions that run at its entry and return."""
-
-    symbol: str
-    on_enter: str = ""
-    on_return: str = ""
-
-
-BALLOON_ENTRIES = (
-    Entry(symbol="virtqueue_pop", on_enter="on_pop_enter", on_return="on_pop_return"),
-    Entry(
-        symbol="ram_block_discard_range",
-        on_enter="on_discard_enter",
-        on_return="on_discard_return",
-    ),
-    Entry(symbol="qemu_guest_free_page_hint", on_enter="on_hint"),
-    Entry(symbol="virtio_config_writeb", on_enter="on_config_write_byte"),
-    Entry(symbol="virtio_config_writew", on_enter="on_config_write_word"),
-    Entry(symbol="virtio_config_writel", on_enter="on_config_write_long"),
-    Entry(symbol="virtio_config_modern_writeb", on_enter="on_config_write_byte"),
-    Entry(symbol="virtio_config_modern_writew", on_enter="on_config_write_word"),
-    Entry(symbol="virtio_config_modern_writel", on_enter="on_config_write_long"),
-    Entry(
-        symbol="virtio_set_features", on_enter="on_features_enter", on_return="on_features_return"
-    ),
-    Entry(symbol="virtio_set_status", on_enter="on_status"),
-    Entry(symbol="virtio_reset", on_enter="on_reset"),
-    Entry(symbol="precopy_notify", on_enter="on_precopy"),
-    Entry(symbol="memory_global_after_dirty_log_sync", on_enter="on_bitmap_sync"),
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProbeFile:
-    """One C file, and the trace points it cannot do without.
-
-    Attributes
-    ----------
-    trace_points
-        Each entry lists the names of one trace point, the newest first.
-    required
-        Whether a capture without it is worth nothing.
-    """
-
-    name: str
-    sources: tuple[Source, ...]
-    trace_points: tuple[tuple[str, ...], ...] = ()
-    attach: str = ""
-    """C function to attach to the trace point; empty where the C file names it itself."""
-    required: bool = True
-
-
-PROBE_FILES = (
-    ProbeFile(
-        name="balloon",
-        sources=(
-            Source.REPORT_RANGE,
-            Source.DISCARD,
-            Source.HINT_COMMAND,
-            Source.HINT_RANGE,
-            Source.CONFIG_WRITE,
-            Source.FEATURES,
-            Source.STATUS,
-            Source.RESET,
-            Source.PRECOPY,
-            Source.BITMAP_SYNC,
-        ),
-    ),
-    ProbeFile(
-        name="memory",
-        sources=(Source.FAULT, Source.ALLOCATION, Source.FAULT_DONE, Source.SWAP_IN),
-        trace_points=(
-            ("exceptions:page_fault_user",),
-            ("exceptions:page_fault_kernel",),
-            ("kmem:mm_page_alloc",),
-            ("kmem:rss_stat",),
-            ("vmscan:mm_vmscan_direct_reclaim_begin",),
-            ("vmscan:mm_vmscan_direct_reclaim_end",),
-            ("vmscan:mm_vmscan_memcg_reclaim_begin",),
-            ("vmscan:mm_vmscan_memcg_reclaim_end",),
-        ),
-    ),
-    ProbeFile(
-        name="swap",
-        sources=(Source.SWAP_OUT,),
-        trace_points=(("vmscan:mm_vmscan_write_folio", "vmscan:mm_vmscan_writepage"),),
-        attach="on_swap_out",
-    ),
-    ProbeFile(
-        name="collapse",
-        sources=(Source.COLLAPSE,),
-        trace_points=(("huge_memory:mm_collapse_huge_page",),),
-        required=False,
-    ),
-    ProbeFile(
-        name="kvm",
-        sources=(Source.GUEST_FAULT,),
-        trace_points=(("kvm:kvm_page_fault",),),
-        required=False,
-    ),
-)
 
 
 @dataclass(slots=True)
@@ -156,41 +59,57 @@ class Probes:
     files: tuple[ProbeFile, ...]
     absent: tuple[Probe, ...]
     bpf: Any
+    ring_pages: int = _RING_PAGES
     _counts: npt.NDArray[np.int64] = field(
         default_factory=lambda: np.zeros(max(Source) + 1, np.int64)
     )
-    _buffers: list[bytes] = field(default_factory=list)
+    _attached: dict[int, tuple[bytes, ...]] = field(default_factory=dict)
+    """Names of the attached probes, by process."""
+    _ring: Ring = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Map the ring."""
+        self._ring = Ring(self.bpf["records"].map_fd, self.ring_pages * mmap.PAGESIZE)
 
     def read(self) -> npt.NDArray[np.void]:
         """Take everything out of the ring."""
-        self.bpf.ring_buffer_consume()
-        records = np.frombuffer(b"".join(self._buffers), dtype=RAW_DTYPE)
-        self._buffers.clear()
+        records = self._ring.read()
         self._counts += np.bincount(records["source"], minlength=self._counts.size)
         return records
 
-    def listen(self) -> None:
-        """Collect the ring's records as bytes: they are decoded in batches."""
-        append = self._buffers.append
-        string_at = ctypes.string_at
+    def read_unserved(self) -> npt.NDArray[np.void]:
+        """Give the faults that nobody has served yet, as their probe would record them."""
+        rows = []
+        for thread in self.bpf["faults"]:
+            with contextlib.suppress(KeyError):  # The guest runs on: it may be gone.
+                fault = self.bpf["faults"][thread]
+                if not fault.is_served:
+                    rows.append(_unserved_fault(thread.value, fault))
+        records = np.array(rows, dtype=RAW_DTYPE)
+        self._counts += np.bincount(records["source"], minlength=self._counts.size)
+        return records
 
-        def on_record(_context: object, data: int, size: int) -> None:
-            append(string_at(data, size))
-
-        self.bpf["records"].open_ring_buffer(on_record)
+    def close(self) -> None:
+        """Detach the probes."""
+        self._ring.close()
+        self.bpf.cleanup()
 
     def admit(self, qemu: Qemu) -> None:
-        """Let the probes see a guest.
+        """Attach the probes to a guest's QEMU, and let them see it.
 
         Raises
         ------
         HostError
-            Its RAM is in more blocks than the probes have room for.
+            Its RAM is in more blocks than the probes have room for, or it has just ended.
         """
         table = self.bpf["guests"]
         guest = table.Leaf()
         guest.reporting_queue = qemu.balloon.reporting_queue & _NO_QUEUE
         guest.hint_queue = qemu.balloon.hint_queue & _NO_QUEUE
+        guest.queue_device = qemu.build.layout.queue_device
+        guest.queue_index = qemu.build.layout.queue_index
+        guest.device_id = qemu.build.layout.device_id
+        guest.device_features = qemu.build.layout.device_features
         if len(qemu.blocks) > len(guest.blocks):
             message = (
                 f"pid {qemu.pid} has {len(qemu.blocks)} blocks of RAM, the probes have room for "
@@ -201,7 +120,26 @@ class Probes:
             row.first = block.host_address
             row.stop = block.host_address + block.facts.used_bytes
             row.block_address = block.block_address
-        table[table.Key(qemu.pid)] = guest
+        path = Path(f"/proc/{qemu.pid}/exe")
+        self._attached[qemu.pid] = attach_entries(
+            self.bpf, BALLOON_ENTRIES, qemu.build, path=path, pid=qemu.pid
+        )
+        try:
+            table[table.Key(qemu.pid)] = guest
+        except Exception as error:  # bcc raises plain Exception.
+            self.release(qemu.pid)
+            message = f"the probes can see no more than {table.max_entries} guests at a time"
+            raise HostError(message) from error
+
+    def release(self, pid: int) -> None:
+        """Detach the probes from a guest that has ended, and see it no more."""
+        table = self.bpf["guests"]
+        with contextlib.suppress(KeyError):
+            del table[table.Key(pid)]
+        counts = self.bpf["element_counts"]
+        with contextlib.suppress(KeyError):  # Its pid may be another guest's one day.
+            del counts[counts.Key(pid)]
+        detach_entries(self.bpf, self._attached.pop(pid, ()))
 
     @contextlib.contextmanager
     def watching(self, pid: int, address: int, length_bytes: int) -> Iterator[None]:
@@ -231,25 +169,86 @@ class Probes:
             if losses[source, loss]
         }
         events = int(self._counts[list(file.sources)].sum())
-        return Probe(name=file.name, attached=True, events=events, lost=lost)
+        names = _functions(file)
+        runs = read_runs(
+            function.fd for name, function in self.bpf.funcs.items() if name.decode() in names
+        )
+        return Probe(
+            name=file.name,
+            attached=True,
+            events=events,
+            lost=lost,
+            run_count=runs.run_count or None,
+            run_time_ns=runs.time_ns or None,
+            missed_runs=runs.missed_count,
+        )
+
+    def run_time_ns(self) -> int:
+        """How long the probes have run in all, as far as the kernel counts it."""
+        return read_runs(function.fd for function in self.bpf.funcs.values()).time_ns
+
+    def lower(self, detail: Detail) -> None:
+        """Record less from now on; with samples only, the probes are detached."""
+        table = self.bpf["details"]
+        table[table.Key(0)] = table.Leaf(detail)
+        if detail is Detail.SAMPLES:
+            for pid in list(self._attached):
+                detach_entries(self.bpf, self._attached.pop(pid))
+            for name in list(self.bpf.tracepoint_fds):
+                self.bpf.detach_tracepoint(name)
+
+    def read_tallies(self) -> dict[tuple[int, Source], tuple[int, int]]:
+        """Give what was counted and not recorded, by process and source: how many, bytes in all."""
+        return {
+            (key.process, Source(key.source)): (tally.number, tally.bytes)
+            for key, tally in self.bpf["tallies"].items()
+        }
 
 
-def load_probes(qemus: Sequence[Qemu]) -> Probes:
-    """Compile the probes and attach them, seeing no guest yet.
+def _functions(file: ProbeFile) -> set[str]:
+    """The functions of a file that bcc has loaded; it names those of trace points itself."""
+    names = {file.attach} if file.attach else set()
+    if file is BALLOON_FILE:
+        names |= {name for entry in BALLOON_ENTRIES for name in (entry.on_enter, entry.on_return)}
+    return names | {
+        f"tracepoint__{name.replace(':', '__')}"
+        for trace_point in file.trace_points
+        for name in trace_point
+    }
+
+
+def _unserved_fault(thread: int, fault: Any) -> tuple[int, ...]:  # noqa: ANN401 - bcc has no types.
+    """The record of a fault that is still in the probes' table."""
+    return (
+        fault.last_sign_ns,
+        fault.address,
+        fault.order,
+        fault.value | fault.allocations << FAULT_ALLOCATIONS_SHIFT,
+        fault.frame,
+        fault.last_sign_ns - fault.began_ns,
+        thread >> 32,
+        thread & 0xFFFFFFFF,
+        fault.source,
+        -1,
+    )
+
+
+def load_probes(*, ring_pages: int = _RING_PAGES) -> Probes:
+    """Compile the probes and attach them to the kernel's trace points, seeing no guest yet.
+
+    Parameters
+    ----------
+    ring_pages
+        Size of the ring between the probes and us, a power of two.
 
     Raises
     ------
     HostError
-        A trace point is missing that no capture can do without, the guests run different builds
-        of QEMU, or the kernel refuses the program.
+        A trace point is missing that no capture can do without, or the kernel refuses the program.
     """
-    layouts = {qemu.layout for qemu in qemus}
-    if len(layouts) > 1:
-        message = "the guests run different builds of QEMU; capture each build on its own"
-        raise HostError(message)
     files, absent = _choose_files()
     trace_points = [(file, _present(names)) for file in files for names in file.trace_points]
-    settings = {"RING_PAGES": _RING_PAGES, **_offsets(layouts.pop())}
+    settings = {"RING_PAGES": ring_pages}
     for file, trace_point in trace_points:
         if file.attach:
             settings["SWAPPED_FRAME_OFFSET"] = _field_offset(trace_point, "pfn")
@@ -257,11 +256,17 @@ def load_probes(qemus: Sequence[Qemu]) -> Probes:
     for file, trace_point in trace_points:
         if file.attach:
             bpf.attach_tracepoint(tp=trace_point, fn_name=file.attach)
-    for qemu in qemus:
-        _attach_entries(bpf, qemu)
-    probes = Probes(files, absent, bpf)
-    probes.listen()
-    return probes
+    return Probes(files, absent, bpf, ring_pages)
+
+
+def missing_trace_point(file: ProbeFile) -> str:
+    """Say which trace point of a file this kernel lacks; empty if it has all."""
+    try:
+        for names in file.trace_points:
+            _present(names)
+    except HostError as error:
+        return str(error)
+    return ""
 
 
 def _choose_files() -> tuple[tuple[ProbeFile, ...], tuple[Probe, ...]]:
@@ -269,25 +274,14 @@ def _choose_files() -> tuple[tuple[ProbeFile, ...], tuple[Probe, ...]]:
     files: list[ProbeFile] = []
     absent: list[Probe] = []
     for file in PROBE_FILES:
-        try:
-            for names in file.trace_points:
-                _present(names)
-        except HostError as error:
-            if file.required:
-                raise
-            absent.append(Probe(name=file.name, attached=False, reason=str(error)))
-        else:
+        reason = missing_trace_point(file)
+        if not reason:
             files.append(file)
+        elif file.required:
+            raise HostError(reason)
+        else:
+            absent.append(Probe(name=file.name, attached=False, reason=reason))
     return tuple(files), tuple(absent)
-
-
-def _offsets(layout: Layout) -> dict[str, int]:
-    return {
-        "QUEUE_DEVICE": layout.queue_device,
-        "QUEUE_INDEX": layout.queue_index,
-        "DEVICE_ID": layout.device_id,
-        "DEVICE_FEATURES": layout.device_features,
-    }
 
 
 def _compile(names: tuple[str, ...], settings: dict[str, int]) -> Any:  # noqa: ANN401 - bcc has no types.
@@ -296,48 +290,13 @@ def _compile(names: tuple[str, ...], settings: dict[str, int]) -> Any:  # noqa: 
     text = "\n".join((folder / part).read_text(encoding="utf-8") for part in parts)
     flags = [f"-D{key}={value}" for key, value in settings.items()]
     bpf_class = load_bcc().BPF
-    with _stderr_of_libraries() as said:
+    with stderr_of_libraries() as said:
         try:
             return bpf_class(text=render_header() + text, cflags=[*flags, "-w"])
         except Exception as error:  # bcc raises plain Exception for anything the kernel refuses.
             reason = (said() or str(error)).strip().splitlines()[0]
             message = f"the probes cannot be loaded ({reason}); see `workbench doctor`"
             raise HostError(message) from error
-
-
-@contextlib.contextmanager
-def _stderr_of_libraries() -> Iterator[Callable[[], str]]:
-    """Catch what the compiler inside bcc writes to the error stream behind Python's back."""
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as caught:
-        kept = os.dup(2)
-        os.dup2(caught.fileno(), 2)
-
-        def said() -> str:
-            caught.seek(0)
-            return caught.read().decode(errors="replace")
-
-        try:
-            yield said
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-
-
-def _attach_entries(bpf: Any, qemu: Qemu) -> None:  # noqa: ANN401 - bcc has no types.
-    path = f"/proc/{qemu.pid}/exe"
-    missing = qemu.program.missing(tuple(entry.symbol for entry in BALLOON_ENTRIES))
-    if missing:
-        message = (
-            f"{qemu.program.path}: does not export {', '.join(missing)}; use QEMU 5.1 or newer"
-        )
-        raise HostError(message)
-    for entry in BALLOON_ENTRIES:
-        address = qemu.program.functions[entry.symbol]
-        if entry.on_enter:
-            bpf.attach_uprobe(name=path, addr=address, fn_name=entry.on_enter, pid=qemu.pid)
-        if entry.on_return:
-            bpf.attach_uretprobe(name=path, addr=address, fn_name=entry.on_return, pid=qemu.pid)
 
 
 def _present(names: tuple[str, ...]) -> str:

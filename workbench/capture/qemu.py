@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
-import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.capture.balloon import Balloon, describe_balloon, find_balloon
-from workbench.capture.elf import read_program
+from workbench.capture.build import read_build
 from workbench.capture.host import transparent_huge_pages
-from workbench.capture.layout import ACCESSORS, Layout, derive_layout
 from workbench.capture.process import Mapping, ProcessMemory, read_mappings
 from workbench.capture.smaps import read_smaps
 from workbench.errors import HostError
@@ -20,10 +18,13 @@ from workbench.trace import RamBlock
 from workbench.units import GIB, HUGE_PAGE_BYTES, MIB
 
 if TYPE_CHECKING:
-    from workbench.capture.elf import Program
+    from workbench.capture.build import Build
+    from workbench.capture.layout import Layout
 
 _RAM_SHARED = 1 << 1
 """QEMU 7.2 include/exec/memory.h, RAM_SHARED."""
+
+_SIGN_BIT = 1 << 31
 
 _LONGEST_RAM_LIST = 256
 """A list longer than this is not the list of RAM blocks."""
@@ -58,13 +59,13 @@ class Qemu:
 
     pid: int
     name: str
-    version: str
     machine_type: str
     accelerator: str
     arguments: tuple[str, ...]
     memory_bytes: int
-    program: Program
-    layout: Layout
+    build: Build
+    load_address: int
+    """Where the program's address 0 is."""
     blocks: tuple[GuestBlock, ...]
     balloon: Balloon
 
@@ -84,23 +85,21 @@ def inspect_qemu(pid: int) -> Qemu:
         name = Path(arguments[0]).name
         message = f"pid {pid} is {name!r}, not a QEMU; `pgrep -a qemu` lists the guests"
         raise HostError(message)
-    program = read_program(path, ACCESSORS)
-    layout = derive_layout(program)
+    build = read_build(path)
     with ProcessMemory(pid) as memory:
         base = _load_address(pid, path, mappings)
-        blocks = tuple(_guest_blocks(memory, base, layout, pid))
-        balloon = find_balloon(memory, layout, _heaps(mappings, blocks), pid)
+        blocks = tuple(_guest_blocks(memory, base, build.layout, pid))
+        balloon = find_balloon(memory, build.layout, _heaps(mappings, blocks), pid)
     options = _options(arguments)
     return Qemu(
         pid=pid,
         name=_name_from(options, pid),
-        version=_version(path),
         machine_type=_machine(options).partition(",")[0].removeprefix("type="),
         accelerator=_accelerator(options),
         arguments=without_secrets(arguments),
         memory_bytes=sum(block.facts.used_bytes for block in blocks),
-        program=program,
-        layout=layout,
+        build=build,
+        load_address=base,
         blocks=blocks,
         balloon=balloon,
     )
@@ -109,22 +108,18 @@ def inspect_qemu(pid: int) -> Qemu:
 def with_current_balloon(qemu: Qemu) -> Qemu:
     """Read the balloon's state again: its driver may have been at work since the first look."""
     with ProcessMemory(qemu.pid) as memory:
-        balloon = describe_balloon(memory, qemu.layout, qemu.balloon.address)
+        balloon = describe_balloon(memory, qemu.build.layout, qemu.balloon.address)
     return replace(qemu, balloon=balloon)
 
 
-def running_qemus() -> list[int]:
-    """The pids of all QEMU system emulators of this host, lowest first."""
-    pids = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdecimal():
-            try:
-                target = (folder / "exe").readlink().name
-            except OSError:  # A kernel thread, or it has just ended.
-                continue
-            if target.startswith("qemu-system"):
-                pids.append(int(folder.name))
-    return sorted(pids)
+def forbids_discards(qemu: Qemu) -> bool:
+    """Ask what QEMU asks itself before it discards (ram_block_discard_is_disabled)."""
+    layout = qemu.build.layout
+    counters = (layout.discard_disablers_address, layout.uncoordinated_discard_disablers_address)
+    with ProcessMemory(qemu.pid) as memory:
+        counts = [memory.integer(qemu.load_address + address, 4) for address in counters]
+    # Where one variable says it all, it is negative while someone needs discards (QEMU 5.1).
+    return any(0 < count < _SIGN_BIT for count in counts)
 
 
 def _machine(options: dict[str, str]) -> str:
@@ -179,33 +174,12 @@ def guest_name(pid: int) -> str:
 
 
 def _name_from(options: dict[str, str], pid: int) -> str:
-    name = options.get("name", "").removeprefix("guest=").partition(",")[0]
+    """QEMU's `-name NAME` or `-name debug-threads=on,guest=NAME`; a comma in it stands doubled."""
+    parts = re.split(r"(?<!,),(?!,)", options.get("name", ""))
+    named = [part.removeprefix("guest=") for part in parts if part.startswith("guest=")]
+    plain = [part for part in parts[:1] if "=" not in part]
+    name = (named or plain or [""])[0].replace(",,", ",")
     return name or f"pid-{pid}"
-
-
-def _version(path: Path) -> str:
-    """Ask the program itself, with no more rights than it has: it is not ours."""
-    status = (path.parent / "status").read_text(encoding="utf-8")
-    user, group = (
-        int(identity) for identity in re.findall(r"^[UG]id:\s+\d+\s+(\d+)", status, re.MULTILINE)
-    )
-    try:
-        answer = subprocess.run(
-            [path, "-version"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=False,
-            user=user,
-            group=group,
-            extra_groups=[],
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return "unknown"
-    match = re.search(r"version (\S+)(?: \(([^)]*)\))?", answer.stdout)
-    if not match:
-        return "unknown"
-    return " ".join(part for part in match.groups() if part)
 
 
 def _load_address(pid: int, path: Path, mappings: list[Mapping]) -> int:

@@ -4,64 +4,69 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
+import queue
 import threading
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
-import numpy as np
-
 from workbench import __version__
-from workbench.capture.access import ACCESS_INTERVAL_NS, AccessSampler, open_access_maps
-from workbench.capture.decoder import Decoder, Guest
+from workbench.capture.access import (
+    ACCESS_INTERVAL_NS,
+    ACCESS_SOURCE,
+    AccessSampler,
+    open_access_maps,
+)
+from workbench.capture.attach import raise_limits
+from workbench.capture.budget import Budget
+from workbench.capture.decoder import Decoder
+from workbench.capture.drain import Drain
 from workbench.capture.facts import read_host_facts
 from workbench.capture.frames import FrameTable
-from workbench.capture.host import (
-    is_in_pid_namespace,
-    kernel_headers_folder,
-    may_use_bpf,
-    mounted_tracefs,
+from workbench.capture.guest import Guest
+from workbench.capture.guests import (
+    CapturedGuest,
+    Target,
+    look_at,
+    low_memory_bytes,
+    refuse_unseen_faults,
 )
+from workbench.capture.host import mounted_tracefs
+from workbench.capture.notes import Notes
+from workbench.capture.pace import Pace
 from workbench.capture.page_map import PageMaps
 from workbench.capture.page_state import read_state
-from workbench.capture.probe import Probes, load_probes
-from workbench.capture.qemu import Qemu, inspect_qemu, with_current_balloon
-from workbench.capture.records import RAW_DTYPE
+from workbench.capture.privileges import require_privileges
+from workbench.capture.probe import load_probes
+from workbench.capture.program_runs import counted_runs
+from workbench.capture.qemu import with_current_balloon
 from workbench.capture.sampler import Sampler
+from workbench.capture.search import Newcomers, is_mature, name_of
 from workbench.capture.self_test import counts_are_exact
 from workbench.errors import HostError
-from workbench.schema import GUEST_SAMPLES, NO_BLOCK, NO_ELEMENT, Kind
-from workbench.trace import GuestFacts, Manifest, Probe, TraceWriter, VirtualMachine
-from workbench.units import GIB, NANOSECONDS
+from workbench.trace import Manifest, NotCaptured, Probe, TraceWriter
+from workbench.units import NANOSECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from workbench.trace.reader import Columns
+
 _DRAIN_INTERVAL_S = 0.05
 _SAMPLE_INTERVAL_NS = NANOSECONDS // 10
+_SAMPLE_PART = 50
+"""Samples take no more than 2 % of a processor: of many or large guests they are taken less often.
+"""
 _SEGMENT_INTERVAL_NS = NANOSECONDS
 """A killed capture loses no more than this."""
 
 _SETTLE_NS = NANOSECONDS // 50
 """Younger records wait: one from another ring could still be older."""
 
-
-_EXIT_PATIENCE_S = 10.0
-"""A guest that ends has no mappings any more long before it is gone: it frees its memory first."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """A guest to capture, with what its starter knows of it."""
-
-    pid: int
-    name: str = ""
-    guest: GuestFacts = field(default_factory=GuestFacts)
-    access_map: Path | None = None
-    """The file in which QEMU's access plugin marks pages, where the guest runs with it."""
+_SEARCH_INTERVAL_NS = NANOSECONDS
+"""How long a new guest may be overlooked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,22 +89,41 @@ class Capture:
         The guests; each pid must be a running QEMU with a balloon.
     output
         The trace folder to make.
+    follow
+        Whether all guests of the host are meant: those of `targets` that cannot be captured are
+        noted and left out, new ones join, and the capture goes on when all have ended.
+    budget
+        Part of one processor that the capture may take; where it takes more, it records less.
     """
 
-    def __init__(self, targets: Sequence[Target], output: Path, origin: Origin) -> None:
+    def __init__(
+        self,
+        targets: Sequence[Target],
+        output: Path,
+        origin: Origin,
+        *,
+        follow: bool = False,
+        budget: float | None = None,
+    ) -> None:
         self._targets = tuple(targets)
         self._output = output
         self._origin = origin
+        self._budget_share = budget
+        self._newcomers = Newcomers() if follow else None
         self._resources = contextlib.ExitStack()
         self._stop = threading.Event()
         self._ended = threading.Event()
-        self._lock = threading.Lock()
-        self._markers: list[tuple[int, ...]] = []
-        self._guest_samples: list[tuple[int, ...]] = []
+        self._notes = Notes()
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
         self._failure: BaseException | None = None
         self._stop_ns = 0
-        self.exited_pid: int | None = None
+        self._lowered_ns: int | None = None
+        self._guests: list[CapturedGuest] = []
+        self._not_captured: list[NotCaptured] = []
+        self._pending: dict[int, HostError] = {}
+        """Why QEMUs that are young were not captured when it was last tried."""
+        self.news: queue.SimpleQueue[str] = queue.SimpleQueue()
+        """Sentences on guests that came, ended or cannot be captured, and on lower detail."""
 
     def __enter__(self) -> Self:
         """Attach the probes, read the state of the guests, and start recording.
@@ -111,18 +135,19 @@ class Capture:
         """
         with contextlib.ExitStack() as resources:
             require_privileges()
+            raise_limits()
             resources.enter_context(mounted_tracefs())
-            self._qemus = tuple(inspect_qemu(target.pid) for target in self._targets)
-            self._pidfds = {os.pidfd_open(qemu.pid): qemu.pid for qemu in self._qemus}
-            for descriptor in self._pidfds:
-                resources.callback(os.close, descriptor)
-            self._host = read_host_facts()
-            self._probes = load_probes(self._qemus)
-            resources.callback(self._probes.bpf.cleanup)
-            _refuse_unseen_faults(self._qemus, self._probes)
-            self._page_maps = PageMaps(qemu.pid for qemu in self._qemus)
+            self._page_maps = PageMaps(())
             resources.callback(self._page_maps.close)
-            self._begin()
+            found = self._look_at_targets()
+            for guest in found:
+                resources.callback(os.close, guest.pidfd)
+            self._host = read_host_facts()
+            resources.enter_context(counted_runs())
+            self._probes = load_probes()
+            resources.callback(self._probes.close)
+            self._budget = Budget(self._probes, self._budget_share)
+            self._begin(found)
             self._resources = resources.pop_all()
         self._thread.start()
         return self
@@ -137,89 +162,200 @@ class Capture:
         if self._failure is not None and exception[0] is None:
             raise self._failure
 
+    @property
+    def virtual_machines(self) -> int:
+        """How many guests there are or were."""
+        return len(self._guests)
+
+    @property
+    def all_ended(self) -> bool:
+        """Whether no guest is left."""
+        return all(guest.ended_ns is not None for guest in self._guests)
+
+    @property
+    def ended_pids(self) -> list[int]:
+        """The processes of those that ended before the capture did."""
+        return [guest.pid for guest in self._guests if guest.ended_ns is not None]
+
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until a guest has exited or the capture has failed; False if neither happened."""
+        """Wait until all guests have ended or the capture has failed; False if neither happened.
+
+        A capture of all guests of the host does not end with them.
+        """
         return self._ended.wait(timeout_s)
 
     def mark(self, vm: int, step: int, time_ns: int) -> None:
         """Note that a guest began a step of its scenario."""
-        with self._lock:
-            self._markers.append((time_ns, vm, step))
+        self._notes.mark(vm, step, time_ns)
 
     def guest_sample(
         self, vm: int, time_ns: int, guest_time_ns: int, free_blocks: Sequence[int]
     ) -> None:
         """Note what a guest said of its free blocks, by order from 0 to 10."""
-        with self._lock:
-            self._guest_samples.append((time_ns, guest_time_ns, vm, *free_blocks))
+        self._notes.guest_sample(vm, time_ns, guest_time_ns, free_blocks)
 
-    def _begin(self) -> None:
+    def _look_at_targets(self) -> list[CapturedGuest]:
+        found = []
+        for target in self._targets:
+            try:
+                found.append(look_at(target))
+            except HostError as error:
+                if self._newcomers is None:
+                    raise
+                self._put_off(target.pid, error)
+        if not found:
+            reasons = [one.reason for one in self._not_captured]
+            reasons += [str(error) for error in self._pending.values()]
+            raise HostError(f"no guest can be captured: {'; '.join(reasons)}")
+        return found
+
+    def _begin(self, found: Sequence[CapturedGuest]) -> None:
         """Let the probes see the guests, then read the state: an event during the read wins."""
         self._start_ns = time.monotonic_ns()
         self._created = datetime.now(UTC).isoformat(timespec="seconds")
-        frames = FrameTable()
-        guests = {
-            qemu.pid: Guest(vm, qemu.blocks, low_memory_bytes(qemu))
-            for vm, qemu in enumerate(self._qemus)
-        }
         is_exact = counts_are_exact(self._probes)
         self._host = self._host.model_copy(update={"counts_are_exact": is_exact})
         frame_of = self._page_maps.frame_of
-        self._decoder = Decoder(guests, frames, frame_of, counts_are_exact=is_exact)
-        self._sampler = Sampler(self._qemus)
-        paths = {vm: target.access_map for vm, target in enumerate(self._targets)}
+        self._decoder = Decoder({}, FrameTable(), frame_of, counts_are_exact=is_exact)
+        self._sampler = Sampler({})
+        self._accesses = AccessSampler({})
+        self._drain = Drain(self._probes, self._decoder)
+        states = [self._admit(guest) for guest in found]
+        paths = {vm: guest.target.access_map for vm, guest in enumerate(self._guests)}
         given = {vm: path for vm, path in paths.items() if path is not None}
-        self._accesses = AccessSampler(open_access_maps(given, self._qemus))
-        self._waiting = np.zeros(0, RAW_DTYPE)
-        for qemu in self._qemus:
-            self._probes.admit(qemu)
-        self._qemus = tuple(with_current_balloon(qemu) for qemu in self._qemus)
-        state = read_state(self._qemus, frames)
+        self._accesses = AccessSampler(open_access_maps(given, self._sampler.qemus))
         self._writer = TraceWriter(self._output, self._manifest(self._start_ns))
-        self._writer.append("state", state)
+        for state in states:
+            self._writer.append("state", state)
+
+    def _admit(self, guest: CapturedGuest) -> Columns:
+        """Capture a guest from now on.  Returns its state.
+
+        Raises
+        ------
+        HostError
+            It cannot be.
+        """
+        refuse_unseen_faults(guest.qemu, self._probes)
+        vm = len(self._guests)
+        self._page_maps.open(guest.pid)
+        self._probes.admit(guest.qemu)
+        known = Guest(vm, guest.qemu.blocks, low_memory_bytes(guest.qemu))
+        self._decoder.guests[guest.pid] = known
+        self._guests.append(guest)
+        try:
+            guest.qemu = with_current_balloon(guest.qemu)
+            state = read_state({vm: guest.qemu}, self._decoder.frames)
+        except HostError:  # It has just ended; what the probes saw of it is kept.
+            state = {}
+        self._sampler.qemus[vm] = guest.qemu
+        return state
 
     def _run(self) -> None:
-        next_sample_ns = next_segment_ns = time.monotonic_ns()
+        sampling = Pace(_SAMPLE_INTERVAL_NS, part=_SAMPLE_PART)
+        searching, writing = Pace(_SEARCH_INTERVAL_NS), Pace(_SEGMENT_INTERVAL_NS)
         try:
             while not self._stop.is_set():
                 now_ns = time.monotonic_ns()
-                self._drain(now_ns - _SETTLE_NS)
+                self._drain.until(now_ns - _SETTLE_NS)
+                self._note_ends((), now_ns)
+                all_ended = self._retire_ended(now_ns)
                 self._accesses.sample(now_ns)
-                if now_ns >= next_sample_ns:
-                    self._sampler.sample()
-                    next_sample_ns = max(next_sample_ns + _SAMPLE_INTERVAL_NS, now_ns)
-                if now_ns >= next_segment_ns:
-                    self._write_segment()
-                    self._writer.write_manifest(self._manifest(now_ns))
-                    next_segment_ns = now_ns + _SEGMENT_INTERVAL_NS
-                if self._exited():
+                if sampling.is_due(now_ns):
+                    with sampling.step(now_ns):
+                        self._note_ends(self._sampler.sample(), now_ns)
+                if self._newcomers is not None and searching.is_due(now_ns):
+                    with searching.step(now_ns):
+                        self._admit_newcomers(self._newcomers, now_ns)
+                if writing.is_due(now_ns):
+                    with writing.step(now_ns):
+                        self._keep_to_budget(now_ns)
+                        self._write_segment()
+                        self._writer.write_manifest(self._manifest(now_ns))
+                if all_ended and self._newcomers is None:
                     return
                 self._stop.wait(_DRAIN_INTERVAL_S)
         except BaseException as error:  # noqa: BLE001 - raised again by whoever leaves the `with`.
-            if not (isinstance(error, HostError) and self._exited(_EXIT_PATIENCE_S)):
-                self._failure = error
+            self._failure = error
         finally:
             self._ended.set()
 
-    def _exited(self, timeout_s: float = 0) -> bool:
-        ready, _, _ = select.select(list(self._pidfds), [], [], timeout_s)
-        if ready:
-            self.exited_pid = self._pidfds[ready[0]]
-        return bool(ready)
+    def _keep_to_budget(self, now_ns: int) -> None:
+        """Record less if it costs too much, and write down what is only counted."""
+        guests = self._decoder.guests
+        spent_ns = time.process_time_ns() + self._probes.run_time_ns()
+        if lowered := self._budget.look(now_ns, spent_ns):
+            self._lowered_ns = self._lowered_ns or now_ns
+            self._writer.append("events", self._budget.note(now_ns, guests))
+            self.news.put(lowered)
+        self._writer.append("events", self._budget.take_counts(now_ns, guests))
 
-    def _drain(self, until_ns: int) -> None:
-        """Decode what the probes recorded up to a time, in the order of time."""
-        batch = np.concatenate([self._waiting, self._probes.read()])
-        batch = batch[np.argsort(batch["time_ns"], kind="stable")]
-        ready = int(np.searchsorted(batch["time_ns"], until_ns, side="right"))
-        self._waiting = batch[ready:]
-        self._decoder.feed(batch[:ready])
-        self._decoder.finish_faults(until_ns)
+    def _admit_newcomers(self, newcomers: Newcomers, now_ns: int) -> None:
+        """Capture the guests that are new on this host, from now on."""
+        newcomers.settle([guest.pid for guest in self._guests if guest.ended_ns is None])
+        for pid in newcomers.look():
+            try:
+                guest = look_at(Target(pid=pid))
+                self._resources.callback(os.close, guest.pidfd)
+                guest.attached_ns = time.monotonic_ns()
+                state = self._admit(guest)
+            except HostError as error:
+                self._put_off(pid, error)
+                continue
+            newcomers.settle([pid])
+            self._pending.pop(pid, None)
+            # The manifest first: no event may name a guest that it does not have.
+            self._writer.write_manifest(self._manifest(now_ns))
+            self._writer.append("state", state)
+            self.news.put(f"capturing {guest.describe().name} (pid {pid}) from now on")
+
+    def _put_off(self, pid: int, error: HostError) -> None:
+        """Try a QEMU that is young again; leave out one that is not."""
+        if is_mature(pid):
+            self._pending.pop(pid, None)
+            self._leave_out(pid, error)
+        else:
+            self._pending[pid] = error
+
+    def _leave_out(self, pid: int, error: HostError) -> None:
+        """Note that a QEMU is not captured."""
+        if self._newcomers is not None:
+            self._newcomers.settle([pid])
+        one = NotCaptured(name=name_of(pid) or f"pid-{pid}", reason=str(error))
+        self._not_captured.append(one)
+        self.news.put(f"not captured: {one.name}: {one.reason}")
+
+    def _note_ends(self, gone: Sequence[int], now_ns: int) -> None:
+        """Note which guests have ended: they have no memory any more, or no process."""
+        for vm, guest in enumerate(self._guests):
+            if guest.exited_ns is None and guest.has_exited():
+                guest.exited_ns = now_ns
+            if guest.ended_ns is None and (vm in gone or guest.exited_ns is not None):
+                guest.ended_ns = now_ns
+                del self._sampler.qemus[vm]
+                self.news.put(f"{guest.describe().name} (pid {guest.pid}) has ended")
+
+    def _retire_ended(self, now_ns: int) -> bool:
+        """Detach from guests that have ended, once all they did is decoded.  True if all have."""
+        for guest in self._guests:
+            is_over = guest.exited_ns is not None and guest.exited_ns < now_ns - _SETTLE_NS
+            if is_over and not guest.is_retired:
+                self._retire(guest)
+        return all(guest.is_retired for guest in self._guests)
+
+    def _retire(self, guest: CapturedGuest) -> None:
+        guest.is_retired = True
+        self._probes.release(guest.pid)
+        self._decoder.end_guest(guest.pid)
+        self._page_maps.forget(guest.pid)
 
     def _finish(self) -> None:
         """Write the last segment, join them all, and write the final manifest."""
-        self._drain(self._stop_ns)
-        self._decoder.finish()
+        counts = self._budget.take_counts(self._stop_ns, self._decoder.guests)
+        self._writer.append("events", counts)
+        self._drain.finish(self._stop_ns)
+        for pid, error in self._pending.items():
+            self._leave_out(pid, error)
         self._write_segment()
         self._writer.close(self._manifest(self._stop_ns, complete=self._failure is None))
 
@@ -227,12 +363,9 @@ class Capture:
         """Write what has come in since the last segment."""
         self._writer.append("events", self._decoder.take_columns())
         self._writer.append("samples", self._sampler.take_columns())
-        with self._lock:
-            markers, self._markers = self._markers, []
-            guest_samples, self._guest_samples = self._guest_samples, []
-        self._writer.append("events", _marker_columns(markers))
+        self._writer.append("events", self._notes.take_events())
         self._writer.append("events", self._accesses.take_columns())
-        self._writer.append("guest_samples", _guest_sample_columns(guest_samples))
+        self._writer.append("guest_samples", self._notes.take_guest_samples())
 
     def _manifest(self, now_ns: int, *, complete: bool = False) -> Manifest:
         """What is known so far, losses included."""
@@ -247,105 +380,17 @@ class Capture:
             duration_ns=now_ns - self._start_ns,
             complete=complete,
             mid_life=self._origin.mid_life,
+            lowered_time_ns=self._lowered_ns,
             access_interval_ns=ACCESS_INTERVAL_NS if self._accesses.maps else None,
+            access_source=ACCESS_SOURCE if self._accesses.maps else None,
             host=self._host,
-            virtual_machines=tuple(
-                describe_machine(qemu, target)
-                for qemu, target in zip(self._qemus, self._targets, strict=True)
-            ),
+            virtual_machines=tuple(guest.describe() for guest in self._guests),
+            not_captured=tuple(self._not_captured),
             probes=tuple(self._with_decoder_counts(probe) for probe in self._probes.facts()),
         )
 
     def _with_decoder_counts(self, probe: Probe) -> Probe:
-        """Add what only the decoder knows: whose frames they were, and which outcomes came late."""
-        late = self._decoder.late_outcomes
+        """Add what only the decoder knows: whose frames they were."""
         if probe.name == "swap":
             return probe.model_copy(update={"unattributed": self._decoder.unattributed_swap_outs})
-        if probe.name == "memory" and late:
-            return probe.model_copy(update={"lost": probe.lost | {"fault: late_outcome": late}})
         return probe
-
-
-def describe_machine(qemu: Qemu, target: Target) -> VirtualMachine:
-    """Write down a guest for the manifest."""
-    return VirtualMachine(
-        name=target.name or qemu.name,
-        qemu_version=qemu.version,
-        machine_type=qemu.machine_type,
-        accelerator=qemu.accelerator,
-        arguments=qemu.arguments,
-        memory_bytes=qemu.memory_bytes,
-        ram_blocks=tuple(block.facts for block in qemu.blocks),
-        device=qemu.balloon.properties,
-        guest=target.guest,
-        features=qemu.balloon.features or None,
-        poison_val=qemu.balloon.poison_val if qemu.balloon.features else None,
-    )
-
-
-def low_memory_bytes(qemu: Qemu) -> int:
-    """Guest RAM below the device window of an x86 machine.
-
-    Source: QEMU 7.2 hw/i386/pc_piix.c, pc_init1 (3.5 GiB or more leaves 3 GiB below); pc_q35.c,
-    pc_q35_init (2.75 GiB or more leaves 2 GiB).
-    """
-    size = qemu.memory_bytes
-    is_q35 = "q35" in qemu.machine_type
-    longest, shortened = (0xB0000000, 2 * GIB) if is_q35 else (0xE0000000, 3 * GIB)
-    return shortened if size >= longest else size
-
-
-def require_privileges() -> None:
-    """Refuse a process that may not load probes, and tell bcc where the headers are.
-
-    Raises
-    ------
-    HostError
-        It may not, or there are no kernel headers.
-    """
-    if not may_use_bpf():
-        message = "capturing needs root (CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN); run it with sudo"
-        raise HostError(message)
-    if is_in_pid_namespace():
-        message = (
-            "the probes see the host's process ids, and this process has others (a container with "
-            "its own); capture from the host"
-        )
-        raise HostError(message)
-    headers = kernel_headers_folder()
-    if headers is not None:
-        os.environ["BCC_KERNEL_SOURCE"] = str(headers)
-
-
-def _refuse_unseen_faults(qemus: tuple[Qemu, ...], probes: Probes) -> None:
-    """Refuse guests under KVM whose faults the probes would miss or could not place."""
-    for qemu in (qemu for qemu in qemus if qemu.accelerator == "kvm"):
-        if not any(file.name == "kvm" for file in probes.files):
-            message = (
-                f"pid {qemu.pid} runs under KVM, and this kernel has no trace point kvm_page_fault"
-            )
-            raise HostError(message)
-        if len(qemu.blocks) > 1:
-            message = (
-                f"pid {qemu.pid} runs under KVM with {len(qemu.blocks)} blocks of RAM; under KVM "
-                "the probes can place faults in one only"
-            )
-            raise HostError(message)
-
-
-def _marker_columns(markers: list[tuple[int, ...]]) -> dict[str, np.ndarray]:
-    rows = np.array(markers, dtype=np.int64).reshape(-1, 3)
-    count = len(rows)
-    return {
-        "time_ns": rows[:, 0],
-        "vm": rows[:, 1],
-        "status": rows[:, 2],
-        "kind": np.full(count, Kind.MARKER),
-        "ram_block": np.full(count, NO_BLOCK),
-        "element": np.full(count, NO_ELEMENT),
-    }
-
-
-def _guest_sample_columns(samples: list[tuple[int, ...]]) -> dict[str, np.ndarray]:
-    rows = np.array(samples, dtype=np.int64).reshape(-1, len(GUEST_SAMPLES.columns))
-    return {column.name: rows[:, number] for number, column in enumerate(GUEST_SAMPLES.columns)}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.capture.smaps import read_smaps
+from workbench.capture.swap_devices import SwapDevices
 from workbench.errors import HostError
 from workbench.schema import SAMPLES, UNKNOWN
 from workbench.units import KIB, NANOSECONDS
@@ -32,32 +33,34 @@ _USER_TIME_FIELD, _SYSTEM_TIME_FIELD = 11, 12
 class Sampler:
     """Collects rows of the table `samples`."""
 
-    qemus: tuple[Qemu, ...]
+    qemus: dict[int, Qemu]
+    """The guests to measure, by number."""
     _rows: list[tuple[int, ...]] = field(default_factory=list)
+    _swap_devices: SwapDevices = field(init=False)
     _first_counters: tuple[int, ...] = field(init=False)
+    _first_swap_bytes: tuple[int, int] = field(init=False)
 
     def __post_init__(self) -> None:
         """Note the counters that the samples count from."""
+        self._swap_devices = SwapDevices()
         self._first_counters = read_swap_counters()
+        self._first_swap_bytes = self._swap_devices.read()
 
-    def sample(self) -> None:
-        """Measure every guest once.
-
-        Raises
-        ------
-        HostError
-            A guest is gone.
-        """
-        now = read_swap_counters()
-        counters = [
-            count - first if first != UNKNOWN else UNKNOWN
-            for count, first in zip(now, self._first_counters, strict=True)
-        ]
+    def sample(self) -> list[int]:
+        """Measure every guest once.  Returns the numbers of those that have no memory any more."""
+        gone: list[int] = []
+        counters = _since(self._first_counters, read_swap_counters())
+        swap_bytes = _since(self._first_swap_bytes, self._swap_devices.read())
         free_bytes = _meminfo_bytes("MemFree")
-        for vm, qemu in enumerate(self.qemus):
+        for vm, qemu in self.qemus.items():
             begin_ns = time.monotonic_ns()
-            resident_bytes, swapped_bytes = read_guest_use(qemu)
-            duration_ns = time.monotonic_ns() - begin_ns
+            try:
+                resident_bytes, swapped_bytes = read_guest_use(qemu)
+                duration_ns = time.monotonic_ns() - begin_ns
+                processor_time_ns = _processor_time_ns(qemu.pid)
+            except HostError:
+                gone.append(vm)
+                continue
             self._rows.append(
                 (
                     begin_ns,
@@ -67,16 +70,26 @@ class Sampler:
                     swapped_bytes,
                     free_bytes,
                     *counters,
-                    _processor_time_ns(qemu.pid),
+                    processor_time_ns,
                     time.process_time_ns(),
+                    *swap_bytes,
                 )
             )
+        return gone
 
     def take_columns(self) -> dict[str, npt.NDArray[np.int64]]:
         """Give the samples since the last call, as columns of the trace."""
         rows = np.array(self._rows, dtype=np.int64).reshape(-1, len(SAMPLES.columns))
         self._rows.clear()
         return {column.name: rows[:, number] for number, column in enumerate(SAMPLES.columns)}
+
+
+def _since(first: tuple[int, ...], now: tuple[int, ...]) -> list[int]:
+    """What was counted since then; UNKNOWN where nothing is."""
+    return [
+        count - before if UNKNOWN not in (before, count) else UNKNOWN
+        for before, count in zip(first, now, strict=True)
+    ]
 
 
 def read_guest_use(qemu: Qemu) -> tuple[int, int]:
@@ -90,11 +103,7 @@ def read_guest_use(qemu: Qemu) -> tuple[int, int]:
     spans = [
         (block.host_address, block.host_address + block.facts.used_bytes) for block in qemu.blocks
     ]
-    guest = [
-        use
-        for use in read_smaps(qemu.pid)
-        if any(first <= use.first and use.stop <= stop for first, stop in spans)
-    ]
+    guest = read_smaps(qemu.pid, within=spans)
     if not guest:  # A process that is exiting has no mappings left.
         message = f"pid {qemu.pid} has exited"
         raise HostError(message)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.capture.records import Source
+from workbench.capture.records import FaultBit, Source
 from workbench.errors import HostError
 from workbench.units import PAGE_BYTES
 
@@ -38,14 +38,13 @@ def counts_are_exact(probes: Probes) -> bool:
         with probes.watching(os.getpid(), address, size):
             for offset in range(0, size, PAGE_BYTES):
                 area[offset] = 1
-    records = probes.read()
-    own = records[records["process"] == os.getpid()]
-    counts = np.bincount(own["source"], minlength=max(Source) + 1)
-    faults, allocations = int(counts[Source.FAULT]), int(counts[Source.ALLOCATION])
+    records = np.concatenate([probes.read(), probes.read_unserved()])
+    own = records[(records["process"] == os.getpid()) & (records["source"] == Source.FAULT)]
+    faults, allocations = own.size, int((own["element"] >= 0).sum())
     if faults != PAGES or allocations != PAGES:
         message = (
             f"the probes saw {faults} of {PAGES} faults that were made to try them, and "
             f"{allocations} allocations; this kernel cannot be captured"
         )
         raise HostError(message)
-    return int(counts[Source.FAULT_DONE]) == PAGES
+    return bool((own["value"] & FaultBit.SERVED != 0).all())

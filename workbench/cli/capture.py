@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from workbench.cli.app import command_app
-from workbench.cli.durations import parse_seconds
+from workbench.cli.durations import parse_seconds, parse_share
 from workbench.cli.output import AllowLostOption, JsonOption, note, working
 from workbench.errors import HostError, UsageError
 
@@ -35,21 +35,35 @@ def capture(
     name: Annotated[
         str | None, typer.Option("--name", metavar="VM", help="The guest with this -name.")
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="Every QEMU with a balloon.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every QEMU with a balloon, and those that start later.")
+    ] = False,
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="DIR", help="The trace folder to make.")
     ],
     duration: Annotated[
         str | None, typer.Option(metavar="TIME", help="Stop after this long, for example 60s.")
     ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Part of one processor that the capture may take, for example 5%; where it takes "
+            "more, it goes on with counts instead of ranges, and then with samples only.",
+        ),
+    ] = None,
     allow_lost: AllowLostOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Record running guests with eBPF until Ctrl-C, the guest's end, or for a while.
+    """Record running guests with eBPF until Ctrl-C, the end of all of them, or for a while.
+
+    A guest that ends is noted, and the others are captured on.  --all does not end with the guests.
 
     Example: workbench capture --pid 4711 --duration 60s -o morning.trace
     """
-    from workbench.capture.recorder import Capture, Origin, Target, require_privileges
+    from workbench.capture.guests import Target
+    from workbench.capture.privileges import require_privileges
+    from workbench.capture.recorder import Capture, Origin
     from workbench.cli.made_trace import (
         hand_over,
         refuse_existing,
@@ -58,38 +72,37 @@ def capture(
     )
 
     seconds = None if duration is None else parse_seconds(duration)
+    share = None if budget is None else parse_share(budget)
     targets = [Target(pid=pid) for pid in _chosen_pids(pids or [], name=name, every=every)]
     require_privileges()
     refuse_existing(output)
     stopped = _stop_on_signals()
-    with Capture(targets, output, Origin(command=this_command())) as recording:
-        note(f"capturing {len(targets)} guest(s) to {output}; Ctrl-C ends it")
+    origin = Origin(command=this_command())
+    with Capture(targets, output, origin, follow=every, budget=share) as recording:
+        _tell(recording)
+        note(f"capturing {recording.virtual_machines} guest(s) to {output}; Ctrl-C ends it")
         with working("capturing"):
             _wait(recording, stopped, seconds)
+    _tell(recording)
     hand_over(output, as_json=as_json)
-    if recording.exited_pid is not None:
+    if recording.all_ended and not every:
+        ended = ", ".join(map(str, recording.ended_pids))
         raise HostError(
-            f"the QEMU with pid {recording.exited_pid} ended before the capture did; all it did "
-            f"until then is in {output}"
+            f"the QEMU with pid {ended} ended before the capture did; all it did until then is in "
+            f"{output}"
         )
     refuse_losses(output, allow_lost=allow_lost)
 
 
 def _chosen_pids(pids: Sequence[int], *, name: str | None, every: bool) -> list[int]:
     """The pids that the options name; exactly one way to name them may be used."""
-    from workbench.capture.qemu import guest_name, running_qemus
+    from workbench.capture.search import pids_named, pids_of_all
 
     if sum((bool(pids), name is not None, every)) != 1:
         raise UsageError("say which guest: one of --pid N, --name VM or --all")
-    if pids:
-        return list(dict.fromkeys(pids))
-    running = running_qemus()
     if name is not None:
-        running = [pid for pid in running if guest_name(pid) == name]
-    if not running:
-        wanted = "no QEMU is running" if every else f"no running QEMU has the name {name!r}"
-        raise HostError(f"{wanted}; `pgrep -a qemu` lists the guests")
-    return running
+        return pids_named(name)
+    return pids_of_all() if every else list(dict.fromkeys(pids))
 
 
 def _stop_on_signals() -> threading.Event:
@@ -105,5 +118,12 @@ def _wait(recording: Capture, stopped: threading.Event, seconds: float | None) -
     while not stopped.is_set():
         if deadline is not None and time.monotonic() >= deadline:
             return
+        _tell(recording)
         if recording.wait(_TURN_S):
             return
+
+
+def _tell(recording: Capture) -> None:
+    """Say which guests came, ended or cannot be captured, and when less is recorded."""
+    while not recording.news.empty():
+        note(recording.news.get())

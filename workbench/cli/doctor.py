@@ -30,6 +30,9 @@ def doctor(
     require: Annotated[
         Purpose | None, typer.Option(help="Exit with 4 if this host cannot do that.")
     ] = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Also boot a kernel under KVM: it may be downloaded.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Say what this host can and cannot do, and the fix for each.
@@ -40,6 +43,10 @@ def doctor(
     from workbench.capture.check_host import check_host
 
     checks = check_host()
+    if deep:
+        from workbench.lab.acceleration import check_kvm_boots
+
+        checks = [check_kvm_boots() if check.name == "KVM" else check for check in checks]
     verdicts = {purpose.value: first_missing(checks, purpose.value) is None for purpose in Purpose}
     if as_json:
         print_json({"able": verdicts, "checks": [_row(check) for check in checks]})

@@ -1,4 +1,4 @@
-"""Durations as people write them on a command line."""
+"""Durations and shares as people write them on a command line."""
 
 from __future__ import annotations
 
@@ -23,3 +23,19 @@ def parse_seconds(text: str) -> float:
         message = f"{text!r} is not a duration; write 60s, 1.5m or 250ms"
         raise UsageError(message)
     return seconds
+
+
+def parse_share(text: str) -> float:
+    """Read a share: `5%`, `0.5%`, `120%`.
+
+    Raises
+    ------
+    UsageError
+        It is something else, or not above zero.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", text.strip())
+    share = float(match[1]) / 100 if match else 0.0
+    if share <= 0:
+        message = f"{text!r} is not a share; write 5% or 0.5%"
+        raise UsageError(message)
+    return share

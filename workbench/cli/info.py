@@ -9,7 +9,7 @@ import typer
 
 from workbench.cli.app import command_app
 from workbench.cli.output import JsonOption, print_json, print_table, print_text
-from workbench.units import GIB, MIB, format_bytes
+from workbench.units import GIB, MIB, NANOSECONDS, format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,8 +48,14 @@ def _print(found: dict[str, Any]) -> None:
         f"  host      Linux {host['kernel']}, {format_bytes(host['memory_bytes'])}, "
         f"huge pages {host['transparent_huge_page']}, swap {', '.join(host['swap']) or 'none'}"
     )
+    if found["access_interval_ns"] is not None:
+        interval_s = found["access_interval_ns"] / NANOSECONDS
+        source = found["access_source"] or "something unnamed"
+        print_text(f"  accesses  sampled every {interval_s:g} s by {source}")
     for machine in found["machines"]:
         print_text(_machine(machine))
+    for one in found["not_captured"]:
+        print_text(f"  {one['name']:<9} not captured: {one['reason']}")
     print_text("")
     print_table(
         ("events", "rows"),
@@ -58,9 +64,9 @@ def _print(found: dict[str, Any]) -> None:
     )
     print_text("")
     print_table(
-        ("probe", "attached", "events", "lost"),
+        ("probe", "attached", "events", "run time", "lost"),
         [_probe(probe) for probe in found["probes"]],
-        right=("events",),
+        right=("events", "run time"),
     )
     print_text("")
     print_table(("question", "settings", "answer"), [_question(q) for q in found["questions"]])
@@ -73,6 +79,8 @@ def _machine(machine: Mapping[str, Any]) -> str:
         **machine["device"],
         **machine["guest"],
         "poison_val": machine["poison_val"],
+        "came": machine["came_seconds"],
+        "ended": machine["ended_seconds"],
     }
     known = [f"{name}={_fact(name, value)}" for name, value in facts.items() if value is not None]
     head = (
@@ -85,17 +93,21 @@ def _machine(machine: Mapping[str, Any]) -> str:
 def _fact(name: str, value: object) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
+    if isinstance(value, float):
+        return f"{value:.1f} s after the start"
     if name == "poison_val" and isinstance(value, int):
         return hex(value)
     return str(value)
 
 
-def _probe(probe: Mapping[str, Any]) -> tuple[str, str, str, str]:
+def _probe(probe: Mapping[str, Any]) -> tuple[str, ...]:
     attached = "yes" if probe["attached"] else "no"
     if probe["reason"]:
         attached += f": {probe['reason']}"
     lost = ", ".join(f"{count:,} {reason}" for reason, count in probe["lost"].items() if count)
-    return probe["name"], attached, f"{probe['events']:,}", lost or "0"
+    run_time_ns = probe["run_time_ns"]
+    run_time = "" if run_time_ns is None else f"{run_time_ns / NANOSECONDS:.2f} s"
+    return probe["name"], attached, f"{probe['events']:,}", run_time, lost or "0"
 
 
 def _question(answer: Mapping[str, Any]) -> tuple[str, str, str]:

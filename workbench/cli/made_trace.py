@@ -48,6 +48,7 @@ def hand_over(output: Path, *, as_json: bool) -> None:
                 "lost_events": manifest.lost_events,
                 "probes": manifest.probes,
                 "virtual_machines": [machine.name for machine in manifest.virtual_machines],
+                "not_captured": manifest.not_captured,
             }
         )
     else:

@@ -10,9 +10,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from workbench.capture.check import Check, Status, judge
+from workbench.capture.check_qemu import KVM
 from workbench.errors import HostError
 from workbench.lab.image import busybox_path, pack_folder
-from workbench.lab.kernel import cache_folder
+from workbench.lab.kernel import cache_folder, guest_kernel
 from workbench.lab.machine import QEMU
 
 if TYPE_CHECKING:
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
 
 PROBE_SECONDS_MAX: Final = 8.0
 """Even under emulation a guest reaches its init in three (measured)."""
-
-KVM: Final = Path("/dev/kvm")
 
 _SIGN: Final = "PROBE-GUEST-BOOTED"
 
@@ -65,6 +65,21 @@ def kvm_boots(kernel: GuestKernel, cache: Path | None = None) -> bool:
         remembered.parent.mkdir(parents=True, exist_ok=True)
         remembered.write_text(json.dumps(known), "utf-8")
     return known[key]
+
+
+def check_kvm_boots() -> Check:
+    """Boot a kernel under KVM: the row that `workbench doctor --deep` has instead of a guess."""
+    try:
+        boots = kvm_boots(guest_kernel(lambda _: None))
+        found = f"a kernel {'boots' if boots else f'does not boot in {PROBE_SECONDS_MAX:g} s'}"
+    except (HostError, OSError) as error:
+        boots, found = False, f"not tried: {error}"
+    return Check(
+        name="KVM",
+        status=judge(boots, Status.WARN),
+        found=found if KVM.exists() else "no /dev/kvm",
+        fix="none needed: the lab emulates where KVM does not work, only slower",
+    )
 
 
 def probe_key(kernel: GuestKernel) -> str:

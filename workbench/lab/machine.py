@@ -14,7 +14,6 @@ from workbench.lab.access_plugin import access_plugin
 from workbench.lab.image import init_script, pack_image
 from workbench.lab.kernel import require_tools
 from workbench.lab.qmp import Qmp
-from workbench.trace import LOG_ARGUMENTS
 from workbench.units import MIB
 
 if TYPE_CHECKING:
@@ -138,6 +137,11 @@ def _on(holds: bool) -> str:  # noqa: FBT001 - one word for one truth
     return "on" if holds else "off"
 
 
+def machine_name(settings: LabSettings, vm: int) -> str:
+    """What guest number `vm` of a run is called."""
+    return f"{settings.scenario.name}-{vm}"
+
+
 @contextmanager
 def running_machine(
     settings: LabSettings,
@@ -148,7 +152,7 @@ def running_machine(
     accelerator: str,
     lines: queue.SimpleQueue[Line],
     group: Sequence[str] = (),
-    qemu_logs: Path | None = None,
+    more_arguments: Sequence[str] = (),
 ) -> Iterator[Machine]:
     """Start one guest, stopped before its first instruction; end it in the end, whatever happened.
 
@@ -160,11 +164,11 @@ def running_machine(
         A folder of its own, for its disk, sockets and logs.
     group
         A command that moves itself into a memory cgroup and then runs the rest of its line.
-    qemu_logs
-        The folder in which QEMU's own trace log is kept, under the guest's name.
+    more_arguments
+        For QEMU, behind those that the settings ask for.
     """
     require_tools(TOOLS)
-    name = f"{settings.scenario.name}-{vm}"
+    name = machine_name(settings, vm)
     pack_image(folder, init_script(settings, vm), kernel, settings.scenario)
     if settings.scenario.needs_disk:
         with (folder / "disk").open("wb") as disk:
@@ -172,8 +176,7 @@ def running_machine(
     arguments = qemu_arguments(
         settings, name=name, kernel=kernel, folder=folder, accelerator=accelerator
     )
-    if qemu_logs:
-        arguments += ["-D", str(qemu_logs / f"{name}.log"), *LOG_ARGUMENTS]
+    arguments += more_arguments
     access_map = folder / "accesses" if settings.record_access else None
     if access_map:
         make_access_map(access_map, settings.memory_bytes)

@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from workbench.capture.recorder import Origin, Target
+from workbench.capture.guests import Target
+from workbench.capture.recorder import Origin
 from workbench.errors import HostError
 from workbench.lab.acceleration import chosen_accelerator
 from workbench.lab.host import (
@@ -24,12 +25,12 @@ from workbench.lab.host import (
 )
 from workbench.lab.interrupt import Interruptions
 from workbench.lab.kernel import GuestKernel, guest_kernel, require_tools
-from workbench.lab.machine import TOOLS, Line, Machine, running_machine
+from workbench.lab.machine import TOOLS, Line, Machine, machine_name, running_machine
 from workbench.lab.migration import Migration, prepared_migration
 from workbench.lab.settings import QUIET_S, LabSettings
 from workbench.lab.swap import file_swap, zram_swap
 from workbench.lab.words import Fact, Failure, FreeBlocks, Mark, Stage, parse_line
-from workbench.trace import GuestFacts
+from workbench.trace import LOG_ARGUMENTS, GuestFacts
 from workbench.units import HUGE_PAGE_ORDER, NANOSECONDS, format_bytes
 
 if TYPE_CHECKING:
@@ -119,12 +120,17 @@ def run_lab(
             interruptions.check()
             own = folder / str(vm)
             own.mkdir()
-            machine = start(vm=vm, folder=own, lines=lines, group=group, qemu_logs=qemu_logs)
+            more = _log_arguments(qemu_logs, machine_name(settings, vm))
+            machine = start(vm=vm, folder=own, lines=lines, group=group, more_arguments=more)
             machines.append(stack.enter_context(machine))
         targets = _targets(machines, guest_facts(settings, kernel))
         session = _Session(settings, machines, lines, interruptions, progress, stream=stream)
         session.run(lambda: capture(targets, output, origin(settings, command)))
     return output
+
+
+def _log_arguments(folder: Path | None, name: str) -> tuple[str, ...]:
+    return () if folder is None else ("-D", str(folder / f"{name}.log"), *LOG_ARGUMENTS)
 
 
 def _targets(machines: Sequence[Machine], facts: GuestFacts) -> list[Target]:

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from workbench.capture.recorder import Origin, Target
+    from workbench.capture.guests import Target
+    from workbench.capture.recorder import Origin
 
 FILE_NAME = "transcript.txt"
 

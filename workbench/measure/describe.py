@@ -13,7 +13,7 @@ from workbench.units import NANOSECONDS
 
 if TYPE_CHECKING:
     from workbench.measure.questions import Answerable
-    from workbench.trace import Trace, VirtualMachine
+    from workbench.trace import Manifest, Trace, VirtualMachine
 
 
 def describe(trace: Trace) -> dict[str, object]:
@@ -33,7 +33,10 @@ def describe(trace: Trace) -> dict[str, object]:
         "mid_life": manifest.mid_life,
         "span_seconds": manifest.duration_ns / NANOSECONDS,
         "host": manifest.host.model_dump(mode="json"),
-        "machines": [_machine(machine) for machine in manifest.virtual_machines],
+        "access_interval_ns": manifest.access_interval_ns,
+        "access_source": manifest.access_source,
+        "machines": [_machine(machine, manifest) for machine in manifest.virtual_machines],
+        "not_captured": [one.model_dump(mode="json") for one in manifest.not_captured],
         "rows": {name: len(trace.columns(name)["vm"]) for name in TABLES},
         "events": {
             kind.name.lower(): count
@@ -47,10 +50,13 @@ def describe(trace: Trace) -> dict[str, object]:
     }
 
 
-def _machine(machine: VirtualMachine) -> dict[str, object]:
+def _machine(machine: VirtualMachine, manifest: Manifest) -> dict[str, object]:
     described: dict[str, object] = machine.model_dump(
-        mode="json", exclude={"arguments", "features"}
+        mode="json", exclude={"arguments", "features", "attached_time_ns", "ended_time_ns"}
     )
+    for name, time_ns in (("came", machine.attached_time_ns), ("ended", machine.ended_time_ns)):
+        since_ns = None if time_ns is None else time_ns - manifest.start_time_ns
+        described[f"{name}_seconds"] = None if since_ns is None else since_ns / NANOSECONDS
     features = machine.features
     described["features_at_start"] = (
         None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from workbench.measure import series
 from workbench.measure.batch import batch_of
 from workbench.measure.counts import COUNTED, event_counts
 from workbench.measure.elements import Elements
+from workbench.measure.presence import Presence
 from workbench.measure.residency import changes, span_ns
 from workbench.measure.swap import swap_counts, swap_metrics
 from workbench.schema import Kind
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from workbench.measure.batch import Batch
+    from workbench.measure.presence import Deltas
     from workbench.replay import Ledger, SwapCosts
     from workbench.trace import Manifest
     from workbench.trace.reader import Columns
@@ -50,8 +53,8 @@ class Totals:
         self._manifest = manifest
         self._costs = costs
         self._last_ns: int | None = None
-        self._resident = _Memory(manifest.start_time_ns, initial_resident_pages)
-        self._swapped = _Memory(manifest.start_time_ns, initial_swapped_pages)
+        self._resident = _Memory(manifest, initial_resident_pages)
+        self._swapped = _Memory(manifest, initial_swapped_pages)
         self._counts: Counter[str] = Counter()
         self._elements: dict[int, Elements] = {}
 
@@ -68,8 +71,8 @@ class Totals:
         if not ledger.time_ns.size:
             return
         self._last_ns = int(ledger.time_ns[-1])
-        self._resident.add(ledger.time_ns, ledger.resident_delta_pages)
-        self._swapped.add(ledger.time_ns, ledger.swapped_delta_pages)
+        self._resident.add(ledger.time_ns, ledger.vm, ledger.resident_delta_pages)
+        self._swapped.add(ledger.time_ns, ledger.vm, ledger.swapped_delta_pages)
         batch = batch_of(columns, ledger)
         self._counts.update(event_counts(batch))
         self._counts.update(swap_counts(batch))
@@ -97,23 +100,39 @@ class Totals:
 class _Memory:
     """Pages of all machines, in memory or in swap, up to the last change."""
 
-    def __init__(self, start_ns: int, initial_pages: npt.NDArray[np.int64]) -> None:
-        self._time_ns = start_ns
-        self._pages = int(initial_pages.sum())
+    def __init__(self, manifest: Manifest, initial_pages: npt.NDArray[np.int64]) -> None:
+        machines = manifest.virtual_machines
+        self._presence = Presence(machines, range(len(machines)), initial_pages)
+        self._time_ns = manifest.start_time_ns
+        self._pages = self._presence.initial_pages
         self._peak_pages = self._pages
         self._page_ns = 0
 
-    def add(self, time_ns: npt.NDArray[np.int64], delta_pages: npt.NDArray[np.int64]) -> None:
+    def add(
+        self,
+        time_ns: npt.NDArray[np.int64],
+        vm: npt.NDArray[np.integer],
+        delta_pages: npt.NDArray[np.int64],
+    ) -> None:
         """Take the next rows."""
-        if not delta_pages.any():
-            return
-        pages = changes(time_ns, delta_pages, start_ns=self._time_ns, initial_pages=self._pages)
+        if delta_pages.any():
+            self._follow(self._presence.merge(time_ns, vm, delta_pages))
+
+    def _follow(self, deltas: Deltas) -> None:
+        pages = changes(
+            deltas.time_ns, deltas.pages, start_ns=self._time_ns, initial_pages=self._pages
+        )
         self._page_ns += series.integral(pages)
         self._time_ns, self._pages = int(pages.time_ns[-1]), int(pages.value[-1])
         self._peak_pages = max(self._peak_pages, int(pages.value.max()))
 
     def values(self, name: str, start_ns: int, stop_ns: int) -> dict[str, float | int]:
-        """Let the pages stay until the end, and sum up."""
+        """Let the pages stay until the end, or until their machine's, and sum up."""
+        whole = copy.deepcopy(self)  # More rows may follow.
+        whole._follow(whole._presence.rest())  # noqa: SLF001 - our own copy.
+        return whole._values(name, start_ns, stop_ns)  # noqa: SLF001
+
+    def _values(self, name: str, start_ns: int, stop_ns: int) -> dict[str, float | int]:
         final_bytes = self._pages * PAGE_BYTES
         byte_ns = self._page_ns * PAGE_BYTES + final_bytes * (stop_ns - self._time_ns)
         return {

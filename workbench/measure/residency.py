@@ -8,6 +8,7 @@ import numpy as np
 
 from workbench.errors import UnidentifiableError
 from workbench.measure import series
+from workbench.measure.presence import Presence
 from workbench.measure.series import Series
 from workbench.replay import NO_FAULTS
 from workbench.units import PAGE_BYTES
@@ -76,14 +77,19 @@ def _series(
     if not run.trace.manifest.saw_faults:
         raise UnidentifiableError(f"{run.trace.name}: {NO_FAULTS}")
     machines = machine_indexes(run) if vm is None else [vm]
-    ledger = run.ledger
+    ledger, manifest = run.ledger, run.trace.manifest
     moved = (delta_pages != 0) & np.isin(ledger.vm, list(machines))
     last_ns = int(ledger.time_ns[-1]) if ledger.time_ns.size else None
-    start_ns, stop_ns = span_ns(run.trace.manifest, last_ns)
+    start_ns, stop_ns = span_ns(manifest, last_ns)
+    presence = Presence(manifest.virtual_machines, machines, initial_pages)
+    parts = []
+    if moved.any():
+        parts.append(presence.merge(ledger.time_ns[moved], ledger.vm[moved], delta_pages[moved]))
+    parts.append(presence.rest())
     pages = changes(
-        ledger.time_ns[moved],
-        delta_pages[moved],
+        np.concatenate([part.time_ns for part in parts]),
+        np.concatenate([part.pages for part in parts]),
         start_ns=start_ns,
-        initial_pages=sum(int(initial_pages[machine]) for machine in machines),
+        initial_pages=presence.initial_pages,
     )
     return series.ending_at(Series(pages.time_ns, pages.value * PAGE_BYTES), stop_ns)

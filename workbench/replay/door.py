@@ -69,9 +69,12 @@ class Replay:
 
     @property
     def final_resident_bytes(self) -> int:
-        """Guest RAM in memory after the last event, all machines together."""
-        pages = self.initial_resident_pages.sum() + self.ledger.resident_delta_pages.sum()
-        return int(pages) * PAGE_BYTES
+        """Guest RAM in memory after the last event, all machines together that have not ended."""
+        machines = self.trace.manifest.virtual_machines
+        stays = np.array([machine.ended_time_ns is None for machine in machines])
+        is_kept = stays[self.ledger.vm]
+        pages = self.initial_resident_pages[stays].sum()
+        return int(pages + self.ledger.resident_delta_pages[is_kept].sum()) * PAGE_BYTES
 
     def to_dict(self) -> dict[str, Any]:
         """Give all but the columns, as JSON takes it."""

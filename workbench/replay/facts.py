@@ -9,13 +9,13 @@ import numpy as np
 
 from workbench.model import Outcome
 from workbench.schema import FaultFlag, Feature, Kind, PageState
-from workbench.units import PAGE_BYTES
+from workbench.units import PAGE_BYTES, format_ns
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from workbench.replay.ledger import Ledger
-    from workbench.trace import Trace
+    from workbench.trace import Manifest, Trace, VirtualMachine
     from workbench.trace.reader import Columns
 
 
@@ -40,6 +40,8 @@ class MachineFacts:
     """Whether the guest clears what it frees; None where nobody knows."""
     began_at_boot: bool
     """Whether the capture saw the guest's boot."""
+    is_whole: bool
+    """Whether the capture saw the guest from the start of the trace to its end."""
     reporting_order: int | None
     reporting_delay_ns: int | None
     reporting_capacity: int | None
@@ -79,6 +81,8 @@ class TraceFacts:
 
     machines: tuple[MachineFacts, ...]
     notes: tuple[str, ...]
+    lowered_after_ns: int | None = None
+    """How long after its start the capture began to record less than everything."""
 
     @property
     def swaps(self) -> bool:
@@ -138,6 +142,7 @@ class FactsSoFar:
         return TraceFacts(
             machines=tuple(self._machine_facts(vm) for vm in range(len(self._features))),
             notes=tuple(self._notes()),
+            lowered_after_ns=_lowered_after_ns(self._manifest),
         )
 
     def _count(self, vm: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
@@ -162,6 +167,7 @@ class FactsSoFar:
                 keeps_page_poison=keeps_page_poison,
             ),
             began_at_boot=not self._manifest.mid_life,
+            is_whole=machine.attached_time_ns is None and machine.ended_time_ns is None,
             reporting_order=machine.guest.reporting_order,
             reporting_delay_ns=machine.guest.reporting_delay_ns,
             reporting_capacity=machine.guest.reporting_capacity,
@@ -190,6 +196,7 @@ class FactsSoFar:
             )
         if manifest.lost_events:
             notes.append(f"{manifest.lost_events} events were lost: not exact to the page")
+        notes += [_presence_note(machine, manifest) for machine in _partly_there(manifest)]
         missing = self._missing_segments
         if missing:
             words = "1 segment is" if missing == 1 else f"{missing} segments are"
@@ -203,6 +210,30 @@ class FactsSoFar:
                 "without an event, so swapped bytes can be low"
             )
         return notes
+
+
+def _lowered_after_ns(manifest: Manifest) -> int | None:
+    if manifest.lowered_time_ns is None:
+        return None
+    after_ns = manifest.lowered_time_ns - manifest.start_time_ns
+    return max(after_ns, 0) if after_ns < manifest.duration_ns else None
+
+
+def _partly_there(manifest: Manifest) -> list[VirtualMachine]:
+    machines = manifest.virtual_machines
+    return [m for m in machines if m.attached_time_ns is not None or m.ended_time_ns is not None]
+
+
+def _presence_note(machine: VirtualMachine, manifest: Manifest) -> str:
+    """Say when a machine that was not there all the time was."""
+    words = []
+    if machine.attached_time_ns is not None:
+        after = format_ns(machine.attached_time_ns - manifest.start_time_ns)
+        words.append(f"came {after} after the start: nothing is known of it before")
+    if machine.ended_time_ns is not None:
+        after = format_ns(machine.ended_time_ns - manifest.start_time_ns)
+        words.append(f"ended {after} after the start: it holds nothing from then on")
+    return f"{machine.name} {', and '.join(words)}"
 
 
 _ASKED: Final = [Outcome.DISCARDED, Outcome.DISCARD_FAILED]

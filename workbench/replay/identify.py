@@ -15,7 +15,7 @@ from workbench.model import GuestPoison, negotiate
 from workbench.replay.facts import NO_FAULTS
 from workbench.replay.reporting import clears_anew, guest_poison, reporting_under
 from workbench.replay.settings import Settings
-from workbench.units import PAGE_BYTES
+from workbench.units import PAGE_BYTES, format_ns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -84,6 +84,8 @@ def judge(facts: TraceFacts, settings: Settings) -> Identifiable:
     """Judge whether a trace with these facts can answer for these settings."""
     reasons: list[str] = []
     notes = list(facts.notes)
+    if facts.lowered_after_ns is not None:
+        reasons.append(_lowered(facts.lowered_after_ns))
     for machine in facts.machines:
         where = f"{machine.name}: " if len(facts.machines) > 1 else ""
         found = [rule(machine, settings) for rule in _RULES]
@@ -103,6 +105,17 @@ def judge(facts: TraceFacts, settings: Settings) -> Identifiable:
         answerable=not reasons,
         reasons=tuple(dict.fromkeys(reasons)),
         notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def _lowered(after_ns: int) -> str:
+    if after_ns == 0:
+        return (
+            "the capture had lowered its detail to stay within its budget: not every event is here"
+        )
+    return (
+        f"{format_ns(after_ns)} after its start the capture lowered its detail to stay within its "
+        f"budget: `workbench slice --to {after_ns // 1_000_000}ms` keeps what came before"
     )
 
 
@@ -262,6 +275,11 @@ def _judge_host(machine: MachineFacts, settings: Settings) -> str | None:
         return NO_FAULTS
     if machine.page_bytes > PAGE_BYTES or machine.shares_memory:
         return "guest RAM is of huge pages or shared: the model of the host does not swap such"
+    if not machine.is_whole:
+        return (
+            "the guest came after the start of the capture or ended before its end: the model of "
+            "the host knows only guests that stay; capture without --all, or for a shorter time"
+        )
     is_unknown = not machine.shows_limit and settings.host.memory_bytes is None
     if settings.host.is_chosen and is_unknown:
         return (

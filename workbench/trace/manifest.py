@@ -81,8 +81,21 @@ class GuestFacts(_Facts):
     reporting_capacity: SmallNumber | None = None
 
 
+class QueueIndices(_Facts):
+    """How far a queue of the balloon had come (QEMU's VirtQueue, virtio 1.2, 2.7)."""
+
+    last_avail_idx: int = Field(ge=0, lt=2**16)
+    """Elements the device had taken, modulo 2**16."""
+    used_idx: int = Field(ge=0, lt=2**16)
+    """Elements the device had given back, modulo 2**16."""
+
+
 class VirtualMachine(_Facts):
-    """One QEMU process."""
+    """One QEMU process.  What it was "when the capture began" is when `attached_time_ns` says so.
+
+    A machine with an `attached_time_ns` or `ended_time_ns` is in the trace between them only:
+    nothing is known of it before, and it holds no memory after.
+    """
 
     name: str
     qemu_version: str
@@ -97,6 +110,26 @@ class VirtualMachine(_Facts):
     """Features in force when the capture began; None if the driver had not set any."""
     poison_val: PoisonVal | None = None
     """The device's poison_val when the capture began."""
+    reporting_queue: QueueIndices | None = None
+    """Of the reporting queue when the capture began; None if there is none or it was not read."""
+    hint_queue: QueueIndices | None = None
+    """Of the hint queue, likewise."""
+    hint_cmd_id: PoisonVal | None = None
+    """free_page_hint_cmd_id of the config space as the driver had last read it when the capture
+    began.  What state QEMU's side of hinting was in is not known: no exported function shows it."""
+    qemu_build_id: str = ""
+    """The linker's name of the QEMU program; empty where it has none."""
+    attached_time_ns: Nanoseconds | None = None
+    """When the capture found this machine; None where it was there from the start."""
+    ended_time_ns: Nanoseconds | None = None
+    """When its QEMU was seen to have ended; None where it outlived the capture."""
+
+
+class NotCaptured(_Facts):
+    """A QEMU that ran on the host and is not in the trace, though all were asked for."""
+
+    name: str
+    reason: str
 
 
 class HostFacts(_Facts):
@@ -128,6 +161,14 @@ class Probe(_Facts):
     unattributed: Count = 0
     """Records that were not about any guest's RAM, as far as the capture knows."""
     lost: dict[str, Count] = {}
+    """Events that no table holds, by what they were of and why: `discard: ring_full`."""
+    run_count: Count | None = None
+    run_time_ns: Nanoseconds | None = None
+    """How often its programs ran, for whatever process, and how long that took; None where the
+    kernel did not count it."""
+    missed_runs: Count | None = None
+    """How often the kernel did not run one, because the processor was in another already.  That is
+    so in interrupts only, which are not about a guest."""
 
 
 class Manifest(_Facts):
@@ -151,11 +192,16 @@ class Manifest(_Facts):
     """False while the capture runs, and for ever if it was killed."""
     mid_life: bool = False
     """Whether the guest was already running when the capture began."""
+    lowered_time_ns: Nanoseconds | None = None
+    """From when on the capture recorded less than everything, to stay within its budget."""
     access_interval_ns: Nanoseconds | None = None
     """How often the guests' accesses to their pages were sampled.  None where they were not: the
     recency of a page is then that of its last fault."""
+    access_source: str | None = None
+    """What sampled the accesses; None where nothing did, and in traces before format 1.2."""
     host: HostFacts
     virtual_machines: tuple[VirtualMachine, ...] = Field(min_length=1)
+    not_captured: tuple[NotCaptured, ...] = ()
     probes: tuple[Probe, ...] = ()
 
     @property

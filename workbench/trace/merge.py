@@ -18,6 +18,7 @@ from workbench.trace.segments import (
     open_segment,
     refuse_gaps,
     table_files,
+    with_absent,
 )
 
 if TYPE_CHECKING:
@@ -213,7 +214,9 @@ def _read_groups(source: _Source, groups: Iterable[_RowGroup]) -> Iterator[Colum
     for path, groups_of_file in itertools.groupby(groups, key=lambda group: group.path):
         with open_segment(path, source.table, source.advice) as file:
             for group in groups_of_file:
-                content = file.read_row_group(group.number, columns=names)
+                content = with_absent(
+                    file.read_row_group(group.number, columns=names), source.table
+                )
                 content.validate()
                 if content.num_rows != group.row_count:
                     raise ValueError("a row group is not as long as it says")

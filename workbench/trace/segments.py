@@ -147,10 +147,19 @@ def read_segment(path: Path, table: Table, advice: str) -> pa.Table:
     """
     schema = arrow_schema(table)
     with open_segment(path, table, advice) as file:
-        content = file.read(columns=schema.names)
+        content = with_absent(file.read(columns=schema.names), table)
         content.validate()
     refuse_gaps(path, content)
     return pa.Table.from_arrays([content[name] for name in schema.names], schema=schema)
+
+
+def with_absent(content: pa.Table, table: Table) -> pa.Table:
+    """Give the content of a file from before some columns what stands in their place."""
+    for column in table.columns:
+        if column.absent is not None and column.name not in content.column_names:
+            values = np.full(content.num_rows, column.absent, column.dtype)
+            content = content.append_column(column.name, pa.array(values))
+    return content
 
 
 @contextlib.contextmanager
@@ -167,7 +176,7 @@ def open_segment(path: Path, table: Table, advice: str) -> Iterator[pq.ParquetFi
     _check_is_file(path)
     try:
         with pq.ParquetFile(path) as file:
-            _check_types(path, file.schema_arrow, arrow_schema(table))
+            _check_types(path, file.schema_arrow, table)
             yield file
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         if isinstance(error, OSError) and error.errno:
@@ -204,10 +213,12 @@ def _check_is_file(path: Path) -> None:
         raise InputError(f"{path}: cannot be opened ({reason})") from None
 
 
-def _check_types(path: Path, found: pa.Schema, expected: pa.Schema) -> None:
-    for field in expected:
+def _check_types(path: Path, found: pa.Schema, table: Table) -> None:
+    for field, column in zip(arrow_schema(table), table.columns, strict=True):
         indices = found.get_all_field_indices(field.name)
         if not indices:
+            if column.absent is not None:
+                continue
             message = f"{path}: has no column {field.name!r}"
         elif len(indices) > 1:
             message = f"{path}: has {len(indices)} columns {field.name!r}, expected one"

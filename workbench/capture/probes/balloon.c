@@ -1,13 +1,21 @@
 // The balloon device, seen through the functions that QEMU exports.
 //
-// -D settings: RING_PAGES and the offsets QUEUE_DEVICE, QUEUE_INDEX, DEVICE_ID, DEVICE_FEATURES.
+// -D setting: RING_PAGES.  Where QEMU keeps what differs from build to build, so each guest has its
+// own offsets.
 
 #define BALLOON_DEVICE_ID 5  // virtio 1.2, 5.5.1.
 
 struct pop {
     u64 device;
+    s64 began_ns;
     u32 queue;
     u32 padding;
+};
+
+// The element that a thread handles.
+struct handled {
+    s64 began_ns;  // When the pop began that gave it.
+    s64 number;    // Of the reported element; -1 is none.
 };
 
 struct discard {
@@ -40,12 +48,21 @@ struct vector {
 BPF_HASH(open_pops, u64, struct pop, 4096);
 BPF_HASH(open_discards, u64, struct discard, 4096);
 BPF_HASH(open_features, u64, u64, 4096);
-BPF_HASH(current_elements, u64, s64, 4096);
-BPF_HASH(element_counts, u32, s64, 64);
+BPF_HASH(current_elements, u64, struct handled, 4096);
+BPF_HASH(element_counts, u32, s64, GUESTS);
+BPF_HASH(inhibited_processes, u32, u8, GUESTS);
 
-static __always_inline int is_balloon(u64 device) {
+#define STATISTICS_QUEUE 2  // Behind inflate and deflate (virtio 1.2, 5.5.2).
+_Static_assert(SOURCE_DEFLATE == SOURCE_INFLATE + 1, "as the queues");
+_Static_assert(SOURCE_STATISTIC == SOURCE_INFLATE + STATISTICS_QUEUE, "as the queues");
+
+#define MOST_PIECES 32  // Of one element, that are looked at to count what is in them.
+
+#define STATISTIC_BYTES 10  // virtio 1.2, 5.5.6.3, struct virtio_balloon_stat.
+
+static __always_inline int is_balloon(struct guest *guest, u64 device) {
     u16 id = 0;
-    bpf_probe_read_user(&id, sizeof(id), (void *)(device + DEVICE_ID));
+    bpf_probe_read_user(&id, sizeof(id), (void *)(device + guest->device_id));
     return id == BALLOON_DEVICE_ID;
 }
 
@@ -54,13 +71,16 @@ int on_pop_enter(struct pt_regs *ctx) {
     u64 thread = bpf_get_current_pid_tgid();
     struct pop pop = {};
     u16 queue = 0;
-    if (!this_guest())
+    struct guest *guest = this_guest();
+    if (!guest)
         return 0;
-    bpf_probe_read_user(&pop.device, sizeof(pop.device), (void *)(queue_address + QUEUE_DEVICE));
-    if (!is_balloon(pop.device))
+    bpf_probe_read_user(&pop.device, sizeof(pop.device),
+                        (void *)(queue_address + guest->queue_device));
+    if (!is_balloon(guest, pop.device))
         return 0;
-    bpf_probe_read_user(&queue, sizeof(queue), (void *)(queue_address + QUEUE_INDEX));
+    bpf_probe_read_user(&queue, sizeof(queue), (void *)(queue_address + guest->queue_index));
     pop.queue = queue;
+    pop.began_ns = bpf_ktime_get_ns();
     if (open_pops.update(&thread, &pop))
         count_lost(SOURCE_REPORT_RANGE, LOSS_MAP_FULL);
     return 0;
@@ -74,7 +94,26 @@ static __always_inline int is_known_layout(struct element *element) {
            element->out_sg == element->in_sg + 16ull * element->in_num;
 }
 
-static __always_inline void emit_report(struct element *element, u64 thread) {
+// Note which element the thread handles: what it discards until its next pop is for that one.
+static __always_inline void begin_element(u64 thread, s64 began_ns, s64 number) {
+    struct handled handled = {.began_ns = began_ns, .number = number};
+    if (current_elements.update(&thread, &handled))
+        count_lost(SOURCE_INHIBIT, LOSS_MAP_FULL);
+}
+
+static __always_inline void count_report(struct element *element) {
+    u64 bytes = 0;
+    for (u32 row = 0; row < LONGEST_ELEMENT; row++) {
+        struct vector vector = {};
+        if (row >= element->in_num)
+            break;
+        bpf_probe_read_user(&vector, sizeof(vector), (void *)(element->in_sg + 16ull * row));
+        bytes += vector.length;
+    }
+    add_to_tally(SOURCE_REPORT_RANGE, element->in_num, bytes);
+}
+
+static __always_inline void emit_report(struct element *element, u64 thread, s64 began_ns) {
     u32 process = thread >> 32;
     s64 zero = 0;
     s64 *count = element_counts.lookup_or_try_init(&process, &zero);
@@ -84,7 +123,11 @@ static __always_inline void emit_report(struct element *element, u64 thread) {
     }
     s64 number = __sync_fetch_and_add(count, 1);
     s64 time_ns = bpf_ktime_get_ns();
-    current_elements.update(&thread, &number);
+    begin_element(thread, began_ns, number);
+    if (is_lowered()) {
+        count_report(element);
+        return;
+    }
     for (u32 row = 0; row < LONGEST_ELEMENT; row++) {
         struct vector vector = {};
         u64 guest_address = 0;
@@ -111,7 +154,7 @@ static __always_inline void emit_report(struct element *element, u64 thread) {
         record->thread = (u32)thread;
         record->source = SOURCE_REPORT_RANGE;
         record->block = -1;
-        records.ringbuf_submit(record, 0);
+        submit(record);
     }
 }
 
@@ -127,6 +170,72 @@ static __always_inline void emit_hint_command(struct element *element) {
     emit(SOURCE_HINT_COMMAND, bpf_ktime_get_ns(), 0, 0, command);
 }
 
+// The pages of an element of the inflate or deflate queue: an array of 32-bit frame numbers (QEMU
+// 7.2 hw/virtio/virtio-balloon.c, virtio_balloon_handle_output).  Drivers send it in one piece;
+// what comes in further pieces, or behind the longest array that is known, is counted as lost.
+static __always_inline void emit_balloon_pages(struct element *element, u32 source) {
+    struct vector vector = {};
+    s64 time_ns = bpf_ktime_get_ns();
+    if (bpf_probe_read_user(&vector, sizeof(vector), (void *)element->out_sg)) {
+        count_lost(source, LOSS_UNREADABLE);
+        return;
+    }
+    u64 count = vector.length / sizeof(u32);
+    if (tallied(source, count, count * PAGE_BYTES))
+        return;
+    for (u32 row = 0; row < LONGEST_ELEMENT; row++) {
+        u32 frame = 0;
+        if (row >= count)
+            break;
+        if (bpf_probe_read_user(&frame, sizeof(frame), (void *)(vector.base + 4ull * row))) {
+            count_losses(source, LOSS_UNREADABLE, count - row);
+            return;
+        }
+        emit(source, time_ns, (u64)frame << 12, 0, 0);
+    }
+    if (count > LONGEST_ELEMENT)
+        count_losses(source, LOSS_TOO_LONG, count - LONGEST_ELEMENT);
+    for (u32 piece = 1; piece < MOST_PIECES; piece++) {
+        if (piece >= element->out_num ||
+            bpf_probe_read_user(&vector, sizeof(vector), (void *)(element->out_sg + 16ull * piece)))
+            return;
+        count_losses(source, LOSS_TOO_LONG, vector.length / sizeof(u32));
+    }
+}
+
+static __always_inline void emit_statistics(struct element *element) {
+    struct vector vector = {};
+    s64 time_ns = bpf_ktime_get_ns();
+    if (bpf_probe_read_user(&vector, sizeof(vector), (void *)element->out_sg)) {
+        count_lost(SOURCE_STATISTIC, LOSS_UNREADABLE);
+        return;
+    }
+    u64 count = vector.length / STATISTIC_BYTES;
+    for (u32 row = 0; row < MOST_STATISTICS; row++) {
+        u16 tag = 0;
+        u64 value = 0;
+        u64 place = vector.base + STATISTIC_BYTES * row;
+        if (row >= count)
+            return;
+        if (bpf_probe_read_user(&tag, sizeof(tag), (void *)place) ||
+            bpf_probe_read_user(&value, sizeof(value), (void *)(place + sizeof(tag))))
+            count_lost(SOURCE_STATISTIC, LOSS_UNREADABLE);
+        else
+            emit(SOURCE_STATISTIC, time_ns, tag, 0, value);
+    }
+    if (count > MOST_STATISTICS)
+        count_losses(SOURCE_STATISTIC, LOSS_TOO_LONG, count - MOST_STATISTICS);
+}
+
+static __always_inline u32 source_of_queue(struct guest *guest, u32 queue) {
+    if (queue == guest->reporting_queue)
+        return SOURCE_REPORT_RANGE;
+    if (queue == guest->hint_queue)
+        return SOURCE_HINT_COMMAND;
+    // By a sum, because the verifier would walk the loop behind a branch once for each queue.
+    return queue <= STATISTICS_QUEUE ? SOURCE_INFLATE + queue : 0;
+}
+
 int on_pop_return(struct pt_regs *ctx) {
     u64 thread = bpf_get_current_pid_tgid();
     u64 address = PT_REGS_RC(ctx);
@@ -135,12 +244,12 @@ int on_pop_return(struct pt_regs *ctx) {
     struct element element = {};
     if (!open || !guest)
         return 0;
-    u32 queue = open->queue;
+    u32 source = source_of_queue(guest, open->queue);
+    s64 began_ns = open->began_ns;
     open_pops.delete(&thread);
     current_elements.delete(&thread);
-    if (!address || (queue != guest->reporting_queue && queue != guest->hint_queue))
+    if (!address || !source)
         return 0;
-    u32 source = queue == guest->reporting_queue ? SOURCE_REPORT_RANGE : SOURCE_HINT_COMMAND;
     if (bpf_probe_read_user(&element, sizeof(element), (void *)address)) {
         count_lost(source, LOSS_UNREADABLE);
         return 0;
@@ -149,11 +258,45 @@ int on_pop_return(struct pt_regs *ctx) {
         count_lost(source, LOSS_UNKNOWN_LAYOUT);
         return 0;
     }
-    if (source == SOURCE_REPORT_RANGE)
-        emit_report(&element, thread);
-    else if (element.out_num > 0)
+    if (source == SOURCE_REPORT_RANGE) {
+        emit_report(&element, thread, began_ns);
+    } else if (source >= SOURCE_INFLATE && source < SOURCE_STATISTIC) {
+        begin_element(thread, began_ns, -1);
+        if (element.out_num > 0)
+            emit_balloon_pages(&element, source);
+    } else if (element.out_num > 0 && source == SOURCE_HINT_COMMAND) {
         emit_hint_command(&element);
+    } else if (element.out_num > 0) {
+        emit_statistics(&element);
+    }
     return 0;
+}
+
+// Whether discards are inhibited, QEMU asks three functions, until one says yes (QEMU 7.2
+// hw/virtio/virtio-balloon.c, virtio_balloon_inhibited).  A change counts from before the element
+// for which it was asked.  Others ask them too: only while an element is handled it is the balloon.
+static __always_inline int judge_inhibited(struct pt_regs *ctx, int is_last) {
+    u64 thread = bpf_get_current_pid_tgid();
+    u32 process = thread >> 32;
+    struct handled *handled = current_elements.lookup(&thread);
+    u8 now = (PT_REGS_RC(ctx) & 0xff) != 0;  // A bool is returned in the lowest byte alone.
+    if (!handled || (!now && !is_last))
+        return 0;
+    u8 *before = inhibited_processes.lookup(&process);
+    if ((before ? *before : 0) == now)
+        return 0;
+    if (inhibited_processes.update(&process, &now))
+        count_lost(SOURCE_INHIBIT, LOSS_MAP_FULL);
+    emit(SOURCE_INHIBIT, handled->began_ns, 0, 0, now);
+    return 0;
+}
+
+int on_inhibit_check(struct pt_regs *ctx) {
+    return judge_inhibited(ctx, 0);
+}
+
+int on_last_inhibit_check(struct pt_regs *ctx) {
+    return judge_inhibited(ctx, 1);
 }
 
 int on_discard_enter(struct pt_regs *ctx) {
@@ -170,8 +313,7 @@ int on_discard_enter(struct pt_regs *ctx) {
     discard.time_ns = bpf_ktime_get_ns();
     discard.offset_bytes = PT_REGS_PARM2(ctx);
     discard.length_bytes = PT_REGS_PARM3(ctx);
-    if (open_discards.update(&thread, &discard))
-        count_lost(SOURCE_DISCARD, LOSS_MAP_FULL);
+    open_discards.update(&thread, &discard);  // Where that fails, the return counts the loss.
     return 0;
 }
 
@@ -181,39 +323,43 @@ int on_discard_return(struct pt_regs *ctx) {
     if (!this_guest())
         return 0;
     if (!open) {
-        count_lost(SOURCE_DISCARD, LOSS_NO_CALL);  // We attached while it ran.
+        count_lost(SOURCE_DISCARD, LOSS_NO_CALL);  // We attached while it ran, or had no room.
         return 0;
     }
-    s64 *number = current_elements.lookup(&thread);
-    struct record *record = records.ringbuf_reserve(sizeof(*record));
-    if (!record) {
-        count_lost(SOURCE_DISCARD, LOSS_RING_FULL);
-    } else {
+    struct handled *handled = current_elements.lookup(&thread);
+    struct record *record = 0;
+    if (!tallied(SOURCE_DISCARD, 1, open->length_bytes)) {
+        record = records.ringbuf_reserve(sizeof(*record));
+        if (!record)
+            count_lost(SOURCE_DISCARD, LOSS_RING_FULL);
+    }
+    if (record) {
         record->time_ns = open->time_ns;
         record->address = open->offset_bytes;
         record->length = open->length_bytes;
         record->value = (s32)PT_REGS_RC(ctx);
-        record->element = number ? *number : -1;
+        record->element = handled ? handled->number : -1;
         record->duration_ns = bpf_ktime_get_ns() - open->time_ns;
         record->process = thread >> 32;
         record->thread = (u32)thread;
         record->source = SOURCE_DISCARD;
         record->block = open->block;
-        records.ringbuf_submit(record, 0);
+        submit(record);
     }
     open_discards.delete(&thread);
     return 0;
 }
 
 int on_hint(struct pt_regs *ctx) {
-    if (this_guest())
+    if (this_guest() && !tallied(SOURCE_HINT_RANGE, 1, PT_REGS_PARM2(ctx)))
         emit(SOURCE_HINT_RANGE, bpf_ktime_get_ns(), PT_REGS_PARM1(ctx), PT_REGS_PARM2(ctx), 0);
     return 0;
 }
 
 // The six writers of the config space differ in width only: (device, offset, value).
 static __always_inline int on_config_write(struct pt_regs *ctx, s64 width_bytes) {
-    if (this_guest() && is_balloon(PT_REGS_PARM1(ctx))) {
+    struct guest *guest = this_guest();
+    if (guest && is_balloon(guest, PT_REGS_PARM1(ctx))) {
         u64 mask = (1ull << (8 * width_bytes)) - 1;
         emit(SOURCE_CONFIG_WRITE, bpf_ktime_get_ns(), (u32)PT_REGS_PARM2(ctx), width_bytes,
              PT_REGS_PARM3(ctx) & mask);
@@ -233,9 +379,10 @@ int on_config_write_long(struct pt_regs *ctx) {
     return on_config_write(ctx, 4);
 }
 
-static __always_inline void emit_features(u64 device) {
+static __always_inline void emit_features(struct guest *guest, u64 device) {
     u64 features = 0;
-    if (bpf_probe_read_user(&features, sizeof(features), (void *)(device + DEVICE_FEATURES)))
+    void *address = (void *)(device + guest->device_features);
+    if (bpf_probe_read_user(&features, sizeof(features), address))
         count_lost(SOURCE_FEATURES, LOSS_UNREADABLE);
     else
         emit(SOURCE_FEATURES, bpf_ktime_get_ns(), 0, 0, features);
@@ -244,7 +391,8 @@ static __always_inline void emit_features(u64 device) {
 int on_features_enter(struct pt_regs *ctx) {
     u64 device = PT_REGS_PARM1(ctx);
     u64 thread = bpf_get_current_pid_tgid();
-    if (this_guest() && is_balloon(device) && open_features.update(&thread, &device))
+    struct guest *guest = this_guest();
+    if (guest && is_balloon(guest, device) && open_features.update(&thread, &device))
         count_lost(SOURCE_FEATURES, LOSS_MAP_FULL);
     return 0;
 }
@@ -252,8 +400,9 @@ int on_features_enter(struct pt_regs *ctx) {
 int on_features_return(struct pt_regs *ctx) {
     u64 thread = bpf_get_current_pid_tgid();
     u64 *device = open_features.lookup(&thread);
-    if (device) {
-        emit_features(*device);
+    struct guest *guest = this_guest();
+    if (device && guest) {
+        emit_features(guest, *device);
         open_features.delete(&thread);
     }
     return 0;
@@ -264,16 +413,18 @@ int on_features_return(struct pt_regs *ctx) {
 int on_status(struct pt_regs *ctx) {
     u64 device = PT_REGS_PARM1(ctx);
     u8 status = PT_REGS_PARM2(ctx);
-    if (!this_guest() || !is_balloon(device))
+    struct guest *guest = this_guest();
+    if (!guest || !is_balloon(guest, device))
         return 0;
     if (status & DRIVER_OK)
-        emit_features(device);
+        emit_features(guest, device);
     emit(SOURCE_STATUS, bpf_ktime_get_ns(), 0, 0, status);
     return 0;
 }
 
 int on_reset(struct pt_regs *ctx) {
-    if (this_guest() && is_balloon(PT_REGS_PARM1(ctx)))
+    struct guest *guest = this_guest();
+    if (guest && is_balloon(guest, PT_REGS_PARM1(ctx)))
         emit(SOURCE_RESET, bpf_ktime_get_ns(), 0, 0, 0);
     return 0;
 }

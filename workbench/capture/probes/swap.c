@@ -5,6 +5,8 @@
 
 int on_swap_out(char *ctx) {
     u64 frame = *(u64 *)(ctx + SWAPPED_FRAME_OFFSET);
+    if (is_lowered())
+        return 0;
     emit(SOURCE_SWAP_OUT, bpf_ktime_get_ns(), frame, 0, 0);
     return 0;
 }
