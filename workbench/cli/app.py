@@ -79,6 +79,11 @@ COMMANDS: Final[dict[str, Entry]] = {
     "lab": Entry("workbench.cli.lab", "Boot a throwaway guest, run a scenario in it, capture it."),
     "info": Entry("workbench.cli.info", "Say what a trace holds, lost, and can answer."),
     "replay": Entry("workbench.cli.replay", "Replay a trace, as captured or with other settings."),
+    "repair": Entry("workbench.cli.repair", "Make a whole trace of what a damaged one still has."),
+    "slice": Entry(
+        "workbench.cli.slice", "Cut out a part of a trace, with the state it begins in."
+    ),
+    "anonymize": Entry("workbench.cli.anonymize", "Make a trace that can be shared."),
     "curve": Entry("workbench.cli.curve", "Say what hosts of every memory size would swap."),
     "validate": Entry(
         "workbench.cli.validate", "Predict settings from captures, and compare with live runs."

@@ -91,9 +91,15 @@ class VirtualMachine(_Facts):
     device: BalloonProperties = BalloonProperties()
     guest: GuestFacts = GuestFacts()
     features: Features | None = None
-    """Features in force when the capture began; None if the driver had not set any."""
+    """Features in force when the trace begins; None if the driver had not set any."""
     poison_val: PoisonVal | None = None
-    """The device's poison_val when the capture began."""
+    """The device's poison_val when the trace begins."""
+    shadow_poison_val: PoisonVal | None = None
+    """What the driver last wrote there, whatever became of it; None: the same.  A slice knows."""
+    discard_inhibited: bool = False
+    """Whether discards are forbidden when the trace begins.  A slice knows."""
+    hint_command: PoisonVal | None = None
+    """The last command id of the hint queue before the trace begins.  A slice knows."""
 
 
 class HostFacts(_Facts):

@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from workbench.schema import Table
+    from workbench.trace.reader import Columns
 
 _NAME = re.compile(r"([0-9]{6,})-([0-9]{6,})\.parquet")
 
 
-class _Span(NamedTuple):
-    """A file, and the segments it holds."""
+class Span(NamedTuple):
+    """A file, and the segments [first, stop) it holds."""
 
     first: int
     stop: int
@@ -76,17 +77,17 @@ def segment_paths(folder: Path) -> list[Path]:
     InputError
         The folder is there and cannot be listed.
     """
-    return [span.path for span in _read_spans(_all_spans(folder))]
+    return [span.path for span in _read_spans(all_spans(folder))]
 
 
 def count_missing_segments(folder: Path) -> int:
     """Count the segments before the last that no file holds; a capture numbers them from 0."""
-    spans = _all_spans(folder)
+    spans = all_spans(folder)
     held = sum(span.stop - span.first for span in _read_spans(spans))
     return max((span.stop for span in spans), default=0) - held
 
 
-def _all_spans(folder: Path) -> list[_Span]:
+def all_spans(folder: Path) -> list[Span]:
     """List the table's files, those that begin first and hold most before the others."""
     try:
         paths = list(folder.iterdir())
@@ -95,15 +96,15 @@ def _all_spans(folder: Path) -> list[_Span]:
     except OSError as error:
         raise InputError(f"{folder}: cannot be listed ({error.strerror})") from None
     spans = [
-        _Span(int(match[1]), int(match[2]) + 1, path)
+        Span(int(match[1]), int(match[2]) + 1, path)
         for path in paths
         if (match := _NAME.fullmatch(path.name)) and int(match[1]) <= int(match[2])
     ]
     return sorted(spans, key=lambda span: (span.first, -span.stop, span.path.name))
 
 
-def _read_spans(spans: list[_Span]) -> list[_Span]:
-    chosen: list[_Span] = []
+def _read_spans(spans: list[Span]) -> list[Span]:
+    chosen: list[Span] = []
     for span in spans:
         if not chosen or span.first >= chosen[-1].stop:
             chosen.append(span)
@@ -135,6 +136,23 @@ def table_files(folder: Path, table: Table) -> tuple[list[Path], str]:
         message = f"{folder}: table {table.name!r} is missing; copy the whole trace folder again"
         raise InputError(message)
     return paths, "remove it to read the others" if len(paths) > 1 else "copy the trace again"
+
+
+def read_row_group(path: Path, table: Table, advice: str, number: int) -> Columns:
+    """Read one part of a file, all its columns.
+
+    Raises
+    ------
+    InputError
+        It is damaged, or the file cannot be opened, or a column is not what the schema says.
+    """
+    with open_segment(path, table, advice) as file:
+        content = file.read_row_group(number, columns=list(table.column_names))
+        content.validate()
+    refuse_gaps(path, content)
+    return {
+        column.name: column_numbers(content[column.name], column.dtype) for column in table.columns
+    }
 
 
 def read_segment(path: Path, table: Table, advice: str) -> pa.Table:
