@@ -63,6 +63,9 @@ PROGRAM: Final = "workbench"
 INTERRUPTED: Final = 130
 """128 + SIGINT, as shells report it."""
 
+_LONGEST_TEXT: Final = 10_000
+"""Characters of an error: two of the longest paths that Linux has (PATH_MAX) fit."""
+
 _DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 
@@ -198,6 +201,9 @@ def _explain(error: Exception) -> int:
     elif isinstance(error, TyperException):
         # Its message names the option, which its text alone does not.
         text, code = error.format_message(), error.exit_code
+    elif isinstance(error, MemoryError):
+        text = f"there is not enough memory for this ({error}); use a larger host, or `--totals`"
+        code = HostError.exit_code
     elif isinstance(error, OSError) and error.errno in _DISK_FULL:
         where = error.filename or "the output"
         text, code = f"{where}: {error.strerror}; nothing more can be written", HostError.exit_code
@@ -207,8 +213,16 @@ def _explain(error: Exception) -> int:
         kind = type(error).__name__
         text = f"this is a bug in the workbench ({kind}: {error}); --debug prints where"
         code = WorkbenchError.exit_code
-    note(f"{PROGRAM}: {' '.join(text.split())}")
+    note(f"{PROGRAM}: {_shortened(' '.join(text.split()))}")
     return code
+
+
+def _shortened(text: str) -> str:
+    """Leave out the middle of what nobody would read; names in a trace may be of any length."""
+    if len(text) <= _LONGEST_TEXT:
+        return text
+    half = _LONGEST_TEXT // 2
+    return f"{text[:half]} ... {text[-half:]}"
 
 
 def main() -> None:

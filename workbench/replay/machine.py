@@ -37,6 +37,7 @@ from workbench.model import (
     settle_mappings,
 )
 from workbench.schema import PAGE_STATE_CODES, Kind
+from workbench.trace import require_memory
 from workbench.units import HUGE_PAGE_BYTES, PAGE_BYTES
 
 if TYPE_CHECKING:
@@ -48,6 +49,10 @@ if TYPE_CHECKING:
     from workbench.trace.reader import Columns
 
 _HUGE_PAGE_PAGES = HUGE_PAGE_BYTES // PAGE_BYTES
+
+
+_PAGE_STATE_BYTES = 4
+"""Of each page of guest RAM: its word, and as much again where words are looked at together."""
 
 
 class Machine:
@@ -170,6 +175,11 @@ def initial_host(trace: Trace, vm: int, constants: Constants) -> HostState:
     """Give what of the machine is in memory, in swap or nowhere when the trace begins."""
     blocks = constants.blocks
     page_count = page_count_of(blocks)
+    require_memory(
+        _PAGE_STATE_BYTES * page_count,
+        f"{trace.path}: a guest of {page_count:,} pages",
+        "replay it on a larger host",
+    )
     host = new_host(-(-page_count // _HUGE_PAGE_PAGES) * _HUGE_PAGE_PAGES, _HUGE_PAGE_PAGES)
     state = trace.columns("state")
     rows = np.flatnonzero(state["vm"] == vm)

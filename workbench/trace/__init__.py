@@ -22,6 +22,7 @@ from workbench.trace.manifest import (
 )
 from workbench.trace.reader import Trace, read_trace
 from workbench.trace.repair import Dropped, Repair, repair_trace
+from workbench.trace.room import require_memory
 from workbench.trace.slicing import Moment, Part, Registers, registers_at_start, write_slice
 from workbench.trace.writer import TraceWriter
 
@@ -47,6 +48,7 @@ __all__ = [
     "read_trace",
     "registers_at_start",
     "repair_trace",
+    "require_memory",
     "write_guest_series",
     "write_slice",
 ]

@@ -17,6 +17,7 @@ from workbench.trace.segments import (
     column_view,
     open_segment,
     refuse_gaps,
+    refuse_large,
     table_files,
 )
 
@@ -114,22 +115,6 @@ def merge_rows(
             raise InputError(message)
 
 
-def count_rows(folder: Path, table: Table) -> int:
-    """Count the rows of a table by what its files say of themselves.
-
-    Raises
-    ------
-    InputError
-        A file is damaged or cannot be opened, or a column is not what the schema says.
-    """
-    paths, advice = table_files(folder, table)
-    count = 0
-    for path in paths:
-        with open_segment(path, table, advice) as file:
-            count += file.metadata.num_rows
-    return count
-
-
 def regroup(runs: Iterable[Columns], row_count: int) -> Iterator[Columns]:
     """Cut and join runs of rows, so that all but the last have `row_count` rows.
 
@@ -213,6 +198,7 @@ def _read_groups(source: _Source, groups: Iterable[_RowGroup]) -> Iterator[Colum
     for path, groups_of_file in itertools.groupby(groups, key=lambda group: group.path):
         with open_segment(path, source.table, source.advice) as file:
             for group in groups_of_file:
+                refuse_large(path, source.table, group.row_count)
                 content = file.read_row_group(group.number, columns=names)
                 content.validate()
                 if content.num_rows != group.row_count:

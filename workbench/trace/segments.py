@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workbench.errors import InputError
+from workbench.trace.room import require_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
     from workbench.schema import Table
     from workbench.trace.reader import Columns
+
+_COPIES = 3
+"""Of a row while it is read: Arrow's, the array's, and one in order."""
 
 _NAME = re.compile(r"([0-9]{6,})-([0-9]{6,})\.parquet")
 
@@ -118,9 +122,48 @@ def read_table(folder: Path, table: Table) -> pa.Table:
     ------
     InputError
         A file is damaged or cannot be opened, or a column is not what the schema says.
+    HostError
+        There are more rows than fit into this host's memory.
     """
     paths, advice = table_files(folder, table)
+    refuse_large(folder, table, _count_rows(paths, table, advice))
     return pa.concat_tables([read_segment(path, table, advice) for path in paths])
+
+
+def count_rows(folder: Path, table: Table) -> int:
+    """Count the rows of a table by what its files say of themselves.
+
+    Raises
+    ------
+    InputError
+        A file is damaged or cannot be opened, or a column is not what the schema says.
+    """
+    paths, advice = table_files(folder, table)
+    return _count_rows(paths, table, advice)
+
+
+def _count_rows(paths: list[Path], table: Table, advice: str) -> int:
+    count = 0
+    for path in paths:
+        with open_segment(path, table, advice) as file:
+            count += file.metadata.num_rows
+    return count
+
+
+def refuse_large(path: Path, table: Table, row_count: int) -> None:
+    """Refuse to have so many rows in memory at once, where they do not fit.
+
+    Raises
+    ------
+    HostError
+        They do not.
+    """
+    row_bytes = sum(np.dtype(column.dtype).itemsize for column in table.columns)
+    require_memory(
+        _COPIES * row_count * row_bytes,
+        f"{path}: to have {row_count:,} rows at once",
+        "`workbench replay --totals` reads row group by row group, which are to be smaller",
+    )
 
 
 def table_files(folder: Path, table: Table) -> tuple[list[Path], str]:
@@ -147,6 +190,7 @@ def read_row_group(path: Path, table: Table, advice: str, number: int) -> Column
         It is damaged, or the file cannot be opened, or a column is not what the schema says.
     """
     with open_segment(path, table, advice) as file:
+        refuse_large(path, table, file.metadata.row_group(number).num_rows)
         content = file.read_row_group(number, columns=list(table.column_names))
         content.validate()
     refuse_gaps(path, content)
