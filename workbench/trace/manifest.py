@@ -216,7 +216,7 @@ def _open_at_once(name: str, flags: int) -> int:
 
 def _text(path: Path) -> str:
     """Read a file, if it is one, and no longer than any manifest."""
-    with open(path, "rb", opener=_open_at_once) as file:  # noqa: PTH123 - its own has no opener.
+    with open(path, "rb", opener=_open_at_once) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise InputError(f"{path}: is not a file, expected the trace's manifest")
         content = file.read(_LARGEST_BYTES + 1)
