@@ -122,6 +122,24 @@ class Machine:
         return page_states(self.host)
 
 
+def require_room(trace: Trace) -> None:
+    """Refuse guests whose pages do not fit into this host's memory, even as two bytes each.
+
+    Raises
+    ------
+    HostError
+        They do not.
+    """
+    machines = trace.manifest.virtual_machines
+    ram_bytes = sum(block.used_bytes for machine in machines for block in machine.ram_blocks)
+    page_count = ram_bytes // PAGE_BYTES
+    require_memory(
+        _PAGE_STATE_BYTES * page_count,
+        f"{trace.path}: to replay {page_count:,} pages of guests",
+        "replay it on a larger host",
+    )
+
+
 def device_at_start(machine: VirtualMachine) -> DeviceState:
     """Give the registers of the machine's balloon when the trace begins."""
     device = new_device(machine.features or 0, machine.poison_val or 0)
@@ -175,11 +193,6 @@ def initial_host(trace: Trace, vm: int, constants: Constants) -> HostState:
     """Give what of the machine is in memory, in swap or nowhere when the trace begins."""
     blocks = constants.blocks
     page_count = page_count_of(blocks)
-    require_memory(
-        _PAGE_STATE_BYTES * page_count,
-        f"{trace.path}: a guest of {page_count:,} pages",
-        "replay it on a larger host",
-    )
     host = new_host(-(-page_count // _HUGE_PAGE_PAGES) * _HUGE_PAGE_PAGES, _HUGE_PAGE_PAGES)
     state = trace.columns("state")
     rows = np.flatnonzero(state["vm"] == vm)

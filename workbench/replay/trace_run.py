@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from workbench.replay.ledger import Ledger, merge_ledgers
-from workbench.replay.machine import Machine
+from workbench.replay.machine import Machine, require_room
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -39,6 +39,7 @@ class Machines:
     """
 
     def __init__(self, trace: Trace, settings: Settings) -> None:
+        require_room(trace)
         vms = range(len(trace.manifest.virtual_machines))
         self.machines = [Machine(trace, vm, settings) for vm in vms]
         self._applied = 0

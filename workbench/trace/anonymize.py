@@ -33,7 +33,7 @@ _CREATED: Final = "1970-01-01T00:00:00+00:00"
 _VERSION: Final = re.compile(r"\d{1,4}(\.\d{1,5}){1,2}")
 """The numbers of a version; who built it, and what for, comes after them."""
 
-_MACHINE: Final = re.compile(r"pc|q35|microvm|virt|isapc")
+_MACHINES: Final = ("q35", "microvm", "virt", "isapc", "pc")
 _ACCELERATORS: Final = {"kvm", "tcg", "xen", "hvf", "whpx", "nvmm", "qtest"}
 _HUGE_PAGE_MODES: Final = {"always", "madvise", "never"}
 _PROBES: Final = {"balloon", "memory", "swap", "collapse", "kvm", "events", "repair"}
@@ -178,14 +178,14 @@ def _host(host: HostFacts) -> HostFacts:
 
 
 def _machine(machine: VirtualMachine, vm: int) -> VirtualMachine:
-    kind = _MACHINE.search(machine.machine_type)
+    kinds = (kind for kind in _MACHINES if kind in machine.machine_type)
     accelerator = machine.accelerator
     kernel = machine.guest.kernel
     return machine.model_copy(
         update={
             "name": f"guest{vm}",
             "qemu_version": _version(machine.qemu_version),
-            "machine_type": kind[0] if kind else "unknown",
+            "machine_type": next(kinds, "unknown"),
             "accelerator": accelerator if accelerator in _ACCELERATORS else "unknown",
             "arguments": (),
             "ram_blocks": tuple(

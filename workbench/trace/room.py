@@ -32,6 +32,6 @@ def require_memory(needed_bytes: int, what: str, advice: str) -> None:
         limit_bytes = min(limit_bytes, soft)
     if needed_bytes > limit_bytes // 2:
         raise HostError(
-            f"{what} takes {format_bytes(needed_bytes)} of memory, and half of what there is are "
+            f"{what} takes {format_bytes(needed_bytes)} of memory, and half of what there is is "
             f"{format_bytes(limit_bytes // 2)}; {advice}"
         )

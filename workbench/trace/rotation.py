@@ -61,7 +61,8 @@ class Rotation(NamedTuple):
 def find_rotation(trace: Trace, vm: int, number: int, key: bytes) -> Rotation:
     """Choose, by the key, one of the rotations that part no range of an event.
 
-    A block has none where an event's range reaches over its ends, or it is too small.
+    A block has none where an event's range reaches over its ends, or it is too small; nor where
+    the machine migrates, as QEMU sends pages in the order of their addresses.
     """
     block = trace.manifest.virtual_machines[vm].ram_blocks[number]
     unit = max(LARGEST_BLOCK_BYTES, block.page_bytes)
@@ -71,7 +72,10 @@ def find_rotation(trace: Trace, vm: int, number: int, key: bytes) -> Rotation:
         return still
     crossed = np.zeros(stop // unit + 2, np.int64)
     for columns in trace.batches(EVENTS.name, _NAMES, row_count=ROWS_AT_ONCE):
-        rows = (columns["vm"] == vm) & (columns["ram_block"] == number)
+        own = columns["vm"] == vm
+        if (columns["kind"][own] == Kind.MIGRATION_START).any():
+            return still
+        rows = own & (columns["ram_block"] == number)
         _count_crossings(crossed, unit, {name: values[rows] for name, values in columns.items()})
     is_crossed = np.cumsum(crossed)[:-1] > 0
     if is_crossed[first // unit] or is_crossed[stop // unit]:
