@@ -219,6 +219,17 @@ def test_a_range_of_state_is_cut_where_its_parts_go_different_ways() -> None:
     assert sorted(places) == [(0, UNIT), (3 * UNIT, UNIT)]
 
 
+def test_ranges_of_no_length_are_nothing(tmp_path: Path) -> None:
+    """A reader takes them; there is nothing to move."""
+    facts = manifest()
+    writer = TraceWriter(tmp_path / "x.trace", facts)
+    writer.append("state", {"page_state": [1, 1]})
+    writer.close(facts)
+    made = anonymous(read_trace(writer.path), tmp_path / "shared.trace")
+
+    assert made.columns("state")["vm"].size == 0
+
+
 def test_every_table_is_there(tmp_path: Path) -> None:
     trace = read_trace(BUNDLED / "staircase-mid-life.trace")
     made = anonymous(trace, tmp_path / "shared.trace")

@@ -31,7 +31,7 @@ from workbench.capture.qemu import Qemu, inspect_qemu, with_current_balloon
 from workbench.capture.records import RAW_DTYPE
 from workbench.capture.sampler import Sampler
 from workbench.capture.self_test import counts_are_exact
-from workbench.errors import HostError
+from workbench.errors import HostError, WriteError
 from workbench.schema import GUEST_SAMPLES, NO_BLOCK, NO_ELEMENT, Kind
 from workbench.trace import GuestFacts, Manifest, Probe, TraceWriter, VirtualMachine
 from workbench.units import GIB, NANOSECONDS
@@ -196,7 +196,8 @@ class Capture:
                     return
                 self._stop.wait(_DRAIN_INTERVAL_S)
         except BaseException as error:  # noqa: BLE001 - raised again by whoever leaves the `with`.
-            if not (isinstance(error, HostError) and self._exited(_EXIT_PATIENCE_S)):
+            is_about_guest = isinstance(error, HostError) and not isinstance(error, WriteError)
+            if not (is_about_guest and self._exited(_EXIT_PATIENCE_S)):
                 self._failure = error
         finally:
             self._ended.set()

@@ -130,6 +130,7 @@ class _Change:
         return offset
 
     def _split(self, columns: Columns) -> Columns:
+        nothing = {name: values[:0] for name, values in columns.items()}
         parts = [columns]
         for (vm, number), rotation in self._rotations.items():
             rest = []
@@ -137,7 +138,7 @@ class _Change:
                 rows = (part["vm"] == vm) & (part["ram_block"] == number)
                 rest.append({name: values[~rows] for name, values in part.items()})
                 rest += rotation.pieces({name: values[rows] for name, values in part.items()})
-            parts = [part for part in rest if part["vm"].size]
+            parts = [nothing, *(part for part in rest if part["vm"].size)]
         return {name: np.concatenate([part[name] for part in parts]) for name in columns}
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from workbench.errors import HostError, UsageError
+from workbench.errors import UsageError, WriteError
 from workbench.schema import TABLES, Table
 from workbench.trace.manifest import MANIFEST_NAME, Manifest
 from workbench.trace.merge import merge_rows, regroup
@@ -52,7 +52,7 @@ class TraceWriter:
     ------
     UsageError
         `path` exists already: a capture never overwrites another.
-    HostError
+    WriteError
         `path` cannot be written: no room, no right.
     """
 
@@ -83,7 +83,7 @@ class TraceWriter:
 
         Raises
         ------
-        HostError
+        WriteError
             It cannot be written.  Its number stays unused, which shows that a segment is missing.
         """
         table = TABLES[table_name]
@@ -198,7 +198,9 @@ def _replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def _cannot_write(path: Path, error: OSError) -> HostError:
+def _cannot_write(path: Path, error: OSError) -> WriteError:
     # Arrow puts a text of its own where the system's reason belongs.
     reason = os.strerror(error.errno) if error.errno else str(error)
-    return HostError(f"{path}: cannot be written ({reason}); free some room or name another folder")
+    return WriteError(
+        f"{path}: cannot be written ({reason}); free some room or name another folder"
+    )
