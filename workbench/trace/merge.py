@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     Key = tuple[int, ...]
     """A row's place in the order: the values of the key columns, then its number in the files."""
 
+_ROWS_AT_ONCE: Final = 1 << 16
+"""Rows that are put in order at once, if so many overlap: what a processor's cache holds."""
+
 _ROW: Final = ""
 """Where a run keeps the numbers that its rows have in the files; no column is called so."""
 
@@ -86,8 +89,9 @@ def merge_rows(
 
     Notes
     -----
-    Memory: the rows that wait, and one row group of every column that is read.  Little waits where
-    the files follow each other in time, and as many row groups as overlap where they do not.
+    Memory: twice the rows that must wait, and one row group of every column that is read.  Little
+    waits where the files follow each other in time, and as many row groups as overlap where they
+    do not.
     Runs may be views of what was read, and may not be writable.
     """
     source = _Source(*table_files(folder, table), table, tuple(column_names), tuple(key_names))
@@ -95,24 +99,41 @@ def merge_rows(
     stops = [group.first_key for group in groups[1:]]
     names = (*source.key_names, _ROW)
     last_key: Key = ()
-    held: Columns = {}
+    held: list[Columns] = []
+    """Each in order."""
+    size = put_in_order = 0
+    """How many rows they have, and how many of those were put in order together and must wait."""
     runs = _read_groups(source, groups)
     for run, stop in itertools.zip_longest(runs, stops):
-        held = _ordered(_joined([held, run] if held else [run]), names)
-        size = len(held[_ROW])
-        ready = size if stop is None else _count_before(held, names, stop)
+        held.append(_ordered(run, names))
+        size += len(run[_ROW])
+        if stop is not None and len(held) > 1 and size < _worth(put_in_order, held_rows_max):
+            continue
+        whole = _ordered(_joined(held), names)
+        ready = size if stop is None else _count_before(whole, names, stop)
         if ready:
-            _refuse_wrong_statistics(folder, last_key, _key(held, names, 0))
-            last_key = _key(held, names, ready - 1)
-            yield {name: held[name][:ready] for name in source.column_names}
-        held = {} if ready == size else {name: held[name][ready:] for name in held}
-        if held_rows_max is not None and size - ready > held_rows_max:
+            _refuse_wrong_statistics(folder, last_key, _key(whole, names, 0))
+            last_key = _key(whole, names, ready - 1)
+            yield {name: whole[name][:ready] for name in source.column_names}
+        size = put_in_order = size - ready
+        held = [{name: whole[name][ready:] for name in whole}] if put_in_order else []
+        if held_rows_max is not None and put_in_order > held_rows_max:
             message = (
                 f"{folder}: more than {held_rows_max:,} rows are out of the order of time, too "
                 "many to put in order piece by piece; read or replay the trace whole, or "
                 "write the trace anew in order"
             )
             raise InputError(message)
+
+
+def _worth(put_in_order: int, held_rows_max: int | None) -> int:
+    """Say how many rows are worth putting in order together.
+
+    Twice as many as the last time, so that each row is taken in hand a few times at most, however
+    many row groups overlap; and no fewer than a sort is quick for, unless fewer may wait.
+    """
+    least = _ROWS_AT_ONCE if held_rows_max is None else min(_ROWS_AT_ONCE, held_rows_max)
+    return max(2 * put_in_order, least)
 
 
 def regroup(runs: Iterable[Columns], row_count: int) -> Iterator[Columns]:
