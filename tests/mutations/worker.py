@@ -87,28 +87,32 @@ def command_lines(chance: random.Random, folder: Path, output: Path) -> list[lis
     return [line if chance.random() < 0.4 else [*line, "--json"] for line in lines]
 
 
-def fault_of(arguments: list[str]) -> str:
-    """Run a command, and say what it did that no command may do; nothing if all is well."""
+def outcome_of(arguments: list[str]) -> tuple[int, str]:
+    """Run a command; give its exit code, and what it did that no command may do, if anything."""
     out, err = io.StringIO(), io.StringIO()
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = run(arguments)
     except BaseException:  # noqa: BLE001 - whatever comes out of a command is wrong.
-        return traceback.format_exc()[-2000:]
-    said = [line for line in err.getvalue().splitlines() if line.startswith("workbench: ")]
+        return 1, traceback.format_exc()[-2000:]
+    return code, _fault(arguments, code, out.getvalue(), err.getvalue())
+
+
+def _fault(arguments: list[str], code: int, out: str, err: str) -> str:
+    said = [line for line in err.splitlines() if line.startswith("workbench: ")]
     if code not in EXPECTED_CODES:
-        return f"exit code {code}: {err.getvalue()[-2000:]}"
+        return f"exit code {code}: {err[-2000:]}"
     if len(said) != (code != 0):
-        return f"exit code {code} with {len(said)} lines: {err.getvalue()[-500:]!r}"
-    if found := CONTROL.search(out.getvalue() + err.getvalue()):
+        return f"exit code {code} with {len(said)} lines: {err[-500:]!r}"
+    if found := CONTROL.search(out + err):
         return f"{found[0]!r} went to the terminal"
     # A bad usage is refused before anything is printed; a loss is told after the answer.
     if code in {0, 7} and "--json" in arguments:
         try:
-            json.loads(out.getvalue(), parse_constant=lambda name: 1 / len(name[:0]))
+            json.loads(out, parse_constant=lambda name: 1 / len(name[:0]))
         except (ValueError, ZeroDivisionError):
-            return f"not JSON: {out.getvalue()[-500:]!r}"
-    return "" if len(err.getvalue()) < 50_000 else f"{len(err.getvalue())} characters of stderr"
+            return f"not JSON: {out[-500:]!r}"
+    return "" if len(err) < 50_000 else f"{len(err)} characters of stderr"
 
 
 def mutate(seed: int, number: int, folder: Path) -> tuple[list[str], list[list[str]]]:
@@ -134,9 +138,10 @@ def main() -> None:
             for line in lines:
                 began = time.monotonic()
                 tell({"begins": number, "damage": done, "command": line[0]})
-                fault = fault_of(line)
+                code, fault = outcome_of(line)
                 took = round(time.monotonic() - began, 2)
-                tell({"ended": number, "damage": done, "command": line, "s": took, "fault": fault})
+                said = {"damage": done, "command": line, "code": code, "s": took, "fault": fault}
+                tell({"ended": number, **said})
             shutil.rmtree(folder.parent, ignore_errors=True)
 
 
@@ -153,8 +158,8 @@ def warm_up() -> None:
             ["anonymize", trace, "-o", f"{name}/a.trace"],
             ["repair", trace, "-o", f"{name}/r.trace"],
         ):
-            fault = fault_of(line)
-            assert not fault, fault
+            code, fault = outcome_of(line)
+            assert (code, fault) == (0, ""), fault
 
 
 def tell(document: dict[str, object]) -> None:
