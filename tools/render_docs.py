@@ -25,6 +25,7 @@ from workbench.schema import (
     FaultFlag,
     Feature,
     Kind,
+    PageFlag,
     PageState,
 )
 from workbench.trace import manifest, read_trace
@@ -81,6 +82,7 @@ def _tables() -> dict[str, str]:
                 for what, codes in (
                     ("bit of a fault's status", FaultFlag),
                     ("page_state", PageState),
+                    ("bit of page_state, in a slice", PageFlag),
                     ("bit of the features", Feature),
                 )
                 for code in codes

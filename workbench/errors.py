@@ -30,6 +30,10 @@ class HostError(WorkbenchError):
     exit_code = 4
 
 
+class WriteError(HostError):
+    """A file cannot be written: no room, or no right."""
+
+
 class LostEventsError(WorkbenchError):
     """Events were lost, and the caller did not allow that."""
 

@@ -142,12 +142,42 @@ class Detail(enum.IntEnum):
 
 
 class PageState(enum.IntEnum):
-    """`page_state` of a range of pages in the `state` table."""
+    """The two lowest bits of `page_state` of a range of pages in the `state` table."""
 
     UNBACKED = 0
     RESIDENT = 1
     SWAPPED = 2
     ZERO_PAGE = 3
+
+
+class PageFlag(enum.IntFlag):
+    """Further bits of `page_state`: what a slice knows of pages from before; a capture sets none.
+
+    Where none is set, how the host maps the pages is taken from their states.
+    """
+
+    DISCARDED = 4
+    """Of pages that are unbacked, or the zero page: a discard took their content."""
+    HUGE = 8
+    """Of resident pages: they are part of a huge page, of which others may have been discarded."""
+    TABLE = 16
+    """A page table is there, though by the states of the pages there could be none."""
+
+
+PAGE_STATE_MASK: Final = 3
+"""The bits of `page_state` that hold the PageState."""
+
+PAGE_STATE_CODES: Final = tuple(
+    state | flags
+    for state, held in (
+        (PageState.UNBACKED, PageFlag.DISCARDED),
+        (PageState.RESIDENT, PageFlag.HUGE),
+        (PageState.SWAPPED, PageFlag(0)),
+        (PageState.ZERO_PAGE, PageFlag.DISCARDED),
+    )
+    for flags in sorted({0, int(held), int(PageFlag.TABLE), int(held | PageFlag.TABLE)})
+)
+"""Every `page_state` that there is."""
 
 
 class Column(NamedTuple):
@@ -194,13 +224,14 @@ EVENTS: Final = Table(
 
 STATE: Final = Table(
     name="state",
-    meaning="The guest RAM that is there when a capture begins; nothing of it is unbacked.",
+    meaning="The guest RAM that is there when a trace begins.  Rows of unbacked pages are there "
+    "only where a slice knows more of them.",
     columns=(
         Column("vm", "int32", "", "Index into the manifest's list of virtual machines."),
         Column("ram_block", "int16", "", "Index into the machine's RAM blocks."),
         Column("offset_bytes", "int64", "bytes", "First byte of the range."),
         Column("length_bytes", "int64", "bytes", "Length of the range."),
-        Column("page_state", "int8", "", "What the pages are, see PageState."),
+        Column("page_state", "int8", "", "What the pages are: PageState, and PageFlag bits."),
     ),
 )
 

@@ -16,7 +16,6 @@ from workbench.capture.facts import frees_empty_page_tables, read_host_facts
 from workbench.capture.layout import ACCESSORS, derive_layout
 from workbench.capture.page_state import read_block_state
 from workbench.capture.process import ProcessMemory, read_mappings
-from workbench.capture.qemu import without_secrets
 from workbench.capture.search import running_qemus
 from workbench.capture.smaps import parse_smaps, read_smaps
 from workbench.errors import HostError
@@ -169,31 +168,6 @@ def test_a_file_that_is_no_program_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(HostError, match="cannot be read as a program"):
         read_program(path)
-
-
-def test_secrets_do_not_reach_a_manifest() -> None:
-    """Passwords and keys on a command line are dropped, the rest is kept."""
-    arguments = ("-object", "secret,id=s0,data=hunter2,format=raw", "-vnc", ":0,password-x=yes")
-
-    kept = " ".join(without_secrets(arguments))
-
-    assert "hunter2" not in kept
-    assert "yes" not in kept
-    assert "id=s0" in kept
-    assert "format=raw" in kept
-
-
-def test_folders_do_not_reach_a_manifest() -> None:
-    """The name of a file stays, the folders of the machine it lies on go."""
-    arguments = (
-        *("/usr/bin/qemu-system-x86_64", "-kernel", "/var/lib/acme/vmlinuz"),
-        *("-qmp", "unix:/run/acme/qmp,server=on", "-drive", "file=/srv/a/disk.img,format=raw"),
-    )
-
-    assert without_secrets(arguments) == (
-        *("qemu-system-x86_64", "-kernel", "vmlinuz"),
-        *("-qmp", "unix:qmp,server=on", "-drive", "file=disk.img,format=raw"),
-    )
 
 
 def test_we_are_no_qemu() -> None:

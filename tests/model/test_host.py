@@ -7,7 +7,6 @@ import pytest
 from tests.strategies import (
     HUGE_PAGE_PAGES,
     block,
-    constants,
     fault,
     host_for,
     inflate,
@@ -20,12 +19,9 @@ from tests.strategies import (
 from workbench.model import (
     HELD_PAGES,
     RESIDENT_PAGES,
-    SWAPPED_PAGES,
     page_states,
-    set_pages,
-    settle_mappings,
 )
-from workbench.model.host import HUGE_PAGE, HUGE_ZERO_PAGE, NO_TABLE, PAGE_TABLE
+from workbench.model.host import HUGE_ZERO_PAGE, NO_TABLE, PAGE_TABLE
 from workbench.schema import FaultFlag, PageState
 from workbench.units import PAGE_BYTES
 
@@ -310,54 +306,6 @@ def test_a_touch_of_a_swapped_page_brings_it_back_and_is_counted():
 
 def test_swapping_out_what_is_not_there_changes_nothing_and_is_counted():
     assert last(swap_out(0, 4)) == ("swapped_out", "swap_out_of_absent", 0, 0, 0)
-
-
-# --- where a capture begins ---------------------------------------------------------------------
-
-
-def host_with(*ranges, blocks=RAM):
-    host, numbers = host_for(blocks), constants(blocks)
-    for first, stop, state in ranges:
-        set_pages(first, stop, int(state), numbers, host)
-    for number in range(len(blocks)):
-        settle_mappings(number, numbers, host)
-    return host
-
-
-def test_a_huge_page_of_resident_pages_is_taken_to_be_one():
-    host = host_with((0, 4, PageState.RESIDENT), (4, 6, PageState.RESIDENT))
-
-    assert mappings(host) == [HUGE_PAGE, PAGE_TABLE]
-    assert host.totals[RESIDENT_PAGES] == 6
-
-
-def test_zero_pages_everywhere_are_taken_to_be_the_huge_one():
-    assert mappings(host_with((0, 4, PageState.ZERO_PAGE))) == [HUGE_ZERO_PAGE, NO_TABLE]
-
-
-def test_swapped_pages_are_counted_and_have_a_page_table():
-    host = host_with((4, 8, PageState.SWAPPED))
-
-    assert host.totals[SWAPPED_PAGES] == 4
-    assert mappings(host) == [NO_TABLE, PAGE_TABLE]
-
-
-def test_without_huge_pages_every_mapping_has_a_page_table():
-    host = host_with((0, 4, PageState.RESIDENT), blocks=lay_out([block(8, thp=False)]))
-
-    assert mappings(host) == [PAGE_TABLE, NO_TABLE]
-
-
-def test_the_first_of_two_overlapping_ranges_wins():
-    host = host_with((0, 2, PageState.RESIDENT), (0, 2, PageState.SWAPPED))
-
-    assert host.totals.tolist() == [2, 0, 2]
-
-
-def test_an_unbacked_range_holds_nothing():
-    host = host_with((0, 8, PageState.UNBACKED))
-
-    assert not host.totals.any()
 
 
 # --- what cannot be accepted --------------------------------------------------------------------

@@ -349,7 +349,7 @@ def test_an_event_outside_the_machine_is_named_by_its_row_in_the_trace():
         {"offset_bytes": 8 * MIB, "length_bytes": PAGE_BYTES},
         {"offset_bytes": -PAGE_BYTES, "length_bytes": PAGE_BYTES},
         {"length_bytes": -1},
-        {"length_bytes": PAGE_BYTES, "page_state": 9},
+        {"length_bytes": PAGE_BYTES, "page_state": 32},
     ],
 )
 def test_a_state_that_cannot_be_is_named(row):

@@ -245,7 +245,7 @@ WRONG_ROWS = {
     "a range without a block": ("state", {**STATE_ROW, "ram_block": -1}, "ram_block -1"),
     "a range's offset": ("state", {**STATE_ROW, "offset_bytes": -1}, "offset_bytes -1"),
     "a range's length": ("state", {**STATE_ROW, "length_bytes": -1}, "length_bytes -1"),
-    "a range's state": ("state", {**STATE_ROW, "page_state": 4}, "page_state 4"),
+    "a range's state": ("state", {**STATE_ROW, "page_state": 6}, "page_state 6"),
     "a sample's machine": ("samples", {"vm": -1}, "vm -1"),
     "a sample's time": ("samples", {"time_ns": 2**62}, f"time_ns {2**62}"),
     "a guest sample's machine": ("guest_samples", {"vm": 1}, "vm 1"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workbench.capture.arguments import machine_type, without_secrets
 from workbench.capture.balloon import Balloon, describe_balloon, find_balloon
 from workbench.capture.build import read_build
 from workbench.capture.host import transparent_huge_pages
@@ -94,7 +95,7 @@ def inspect_qemu(pid: int) -> Qemu:
     return Qemu(
         pid=pid,
         name=_name_from(options, pid),
-        machine_type=_machine(options).partition(",")[0].removeprefix("type="),
+        machine_type=machine_type(_machine(options)),
         accelerator=_accelerator(options),
         arguments=without_secrets(arguments),
         memory_bytes=sum(block.facts.used_bytes for block in blocks),
@@ -123,7 +124,7 @@ def forbids_discards(qemu: Qemu) -> bool:
 
 
 def _machine(options: dict[str, str]) -> str:
-    return options.get("machine") or options.get("M") or "default"
+    return options.get("machine") or options.get("M") or ""
 
 
 def _accelerator(options: dict[str, str]) -> str:
@@ -133,21 +134,6 @@ def _accelerator(options: dict[str, str]) -> str:
     in_machine = re.search(r"accel=(\w+)", _machine(options))
     chosen = in_machine[1] if in_machine else "tcg"
     return options.get("accel", chosen).partition(",")[0]
-
-
-_SECRET = re.compile(r"(password|passwd|secret|key|token|data)[^=,]*=[^,]*", re.IGNORECASE)
-
-
-_FOLDERS = re.compile(r"(?<![\w.])/(?:[^/,=:\s]+/)*(?=[^/,=:\s]+)")
-
-
-def without_secrets(arguments: tuple[str, ...]) -> tuple[str, ...]:
-    """Drop what a command line may hold that is not for others to read.
-
-    Passwords and keys go, and so do the folders of files: they name users and customers, and say
-    nothing of the guest.
-    """
-    return tuple(_FOLDERS.sub("", _SECRET.sub(r"\1=(removed)", text)) for text in arguments)
 
 
 def _arguments(pid: int) -> tuple[str, ...]:

@@ -63,6 +63,9 @@ PROGRAM: Final = "workbench"
 INTERRUPTED: Final = 130
 """128 + SIGINT, as shells report it."""
 
+_LONGEST_TEXT: Final = 10_000
+"""Characters of an error: two of the longest paths that Linux has (PATH_MAX) fit."""
+
 _DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 
@@ -79,6 +82,11 @@ COMMANDS: Final[dict[str, Entry]] = {
     "lab": Entry("workbench.cli.lab", "Boot a throwaway guest, run a scenario in it, capture it."),
     "info": Entry("workbench.cli.info", "Say what a trace holds, lost, and can answer."),
     "replay": Entry("workbench.cli.replay", "Replay a trace, as captured or with other settings."),
+    "repair": Entry("workbench.cli.repair", "Make a whole trace of what a damaged one still has."),
+    "slice": Entry(
+        "workbench.cli.slice", "Cut out a part of a trace, with the state it begins in."
+    ),
+    "anonymize": Entry("workbench.cli.anonymize", "Make a trace that can be shared."),
     "curve": Entry("workbench.cli.curve", "Say what hosts of every memory size would swap."),
     "validate": Entry(
         "workbench.cli.validate", "Predict settings from captures, and compare with live runs."
@@ -192,6 +200,9 @@ def _explain(error: Exception) -> int:
     elif isinstance(error, TyperException):
         # Its message names the option, which its text alone does not.
         text, code = error.format_message(), error.exit_code
+    elif isinstance(error, MemoryError):
+        text = f"there is not enough memory for this ({error}); use a larger host, or `--totals`"
+        code = HostError.exit_code
     elif isinstance(error, OSError) and error.errno in _DISK_FULL:
         where = error.filename or "the output"
         text, code = f"{where}: {error.strerror}; nothing more can be written", HostError.exit_code
@@ -201,8 +212,16 @@ def _explain(error: Exception) -> int:
         kind = type(error).__name__
         text = f"this is a bug in the workbench ({kind}: {error}); --debug prints where"
         code = WorkbenchError.exit_code
-    note(f"{PROGRAM}: {' '.join(text.split())}")
+    note(f"{PROGRAM}: {_shortened(' '.join(text.split()))}")
     return code
+
+
+def _shortened(text: str) -> str:
+    """Leave out the middle of what nobody would read; names in a trace may be of any length."""
+    if len(text) <= _LONGEST_TEXT:
+        return text
+    half = _LONGEST_TEXT // 2
+    return f"{text[:half]} ... {text[-half:]}"
 
 
 def main() -> None:

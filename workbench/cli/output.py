@@ -18,6 +18,7 @@ import dataclasses
 import io
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -46,10 +47,19 @@ _PIPE_COLUMNS: Final = 400
 """Width of tables that do not go to a terminal: wide enough that no cell is wrapped or cut."""
 
 
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""All that moves a cursor, colours, or turns what follows around; not tab and end of line."""
+
+
+def visible(text: str) -> str:
+    """Spell out what a terminal would obey: names in a trace may be anything."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
 def print_text(text: str) -> None:
     """Print text on stdout, and end quietly when nobody reads it any more (`| head`)."""
     try:
-        sys.stdout.write(text.rstrip("\n") + "\n")
+        sys.stdout.write(visible(text.rstrip("\n")) + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
         # Python would complain again at exit when it flushes; there is nobody left to complain to.
@@ -107,7 +117,7 @@ def print_table(
 def note(text: str) -> None:
     """Say something on stderr."""
     with contextlib.suppress(BrokenPipeError):
-        sys.stderr.write(text + "\n")
+        sys.stderr.write(visible(text) + "\n")
         sys.stderr.flush()
 
 

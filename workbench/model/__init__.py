@@ -23,6 +23,11 @@ from workbench.model.compiled import model_digest
 from workbench.model.device import new_device
 from workbench.model.host import (
     HELD_PAGES,
+    HUGE_PAGE,
+    MAPPING,
+    OCCUPIED_PAGES,
+    PAGE_TABLE,
+    PAGES_LEFT,
     RESIDENT_PAGES,
     SWAPPED_PAGES,
     new_host,
@@ -32,6 +37,7 @@ from workbench.model.host import (
 )
 from workbench.model.negotiation import PAGE_POISON_VAL, GuestPoison, Negotiated, negotiate
 from workbench.model.outcomes import Outcome, Surprise
+from workbench.model.page_bits import IS_HUGE, WAS_DISCARDED
 from workbench.model.run import OK, new_ledger, run_events
 
 __all__ = [
@@ -40,14 +46,21 @@ __all__ = [
     "BLOCK_PAGE_BYTES",
     "FIRST_PAGE",
     "HELD_PAGES",
+    "HUGE_PAGE",
+    "IS_HUGE",
     "IS_SHARED",
+    "MAPPING",
+    "OCCUPIED_PAGES",
     "OK",
+    "PAGES_LEFT",
     "PAGE_COUNT",
     "PAGE_POISON_VAL",
+    "PAGE_TABLE",
     "RESIDENT_PAGES",
     "SWAPPED_PAGES",
     "TAKES_HUGE_PAGES",
     "USED_BYTES",
+    "WAS_DISCARDED",
     "Constants",
     "DeviceState",
     "Events",

@@ -25,6 +25,7 @@ from workbench.model.page_bits import (
     WAS_DISCARDED,
     ZERO_PAGE,
 )
+from workbench.schema import PageFlag
 
 if TYPE_CHECKING:
     from workbench.model.columns import Constants, Int8Array
@@ -47,6 +48,9 @@ RESIDENT_PAGES: Final = 0
 SWAPPED_PAGES: Final = 1
 HELD_PAGES: Final = 2
 """Index into the totals: host pages in use, which a partly discarded huge page still is."""
+
+HAS_TABLE: Final = int(PageFlag.TABLE)
+"""Of a state that `set_pages` is given."""
 
 _BUT_STATE: Final = ALL_BITS ^ STATE
 _BUT_HUGE: Final = ALL_BITS ^ IS_HUGE
@@ -261,29 +265,36 @@ def swap_in_pages(first: int, stop: int, constants: Constants, host: HostState) 
 def set_pages(first: int, stop: int, state: int, constants: Constants, host: HostState) -> None:
     """Put pages of a host that holds nothing of [first, stop) into a state.
 
-    The mappings are left to `settle_mappings`.
+    The mappings are left to `settle_mappings`, but for what the state's PageFlag bits say.
     """
     for page in range(first, stop):
         huge_page = page // constants.huge_page_pages
         if host.pages[page] & STATE != UNBACKED:
             continue
-        if state == RESIDENT:
+        host.pages[page] |= state & WAS_DISCARDED
+        if state & HAS_TABLE != 0:
+            host.huge_pages[huge_page, MAPPING] = PAGE_TABLE
+        if state & STATE == RESIDENT:
             back_page(page, huge_page, host)
-        elif state == SWAPPED:
+            if state & IS_HUGE != 0:
+                host.pages[page] |= IS_HUGE
+                host.huge_pages[huge_page, PAGES_LEFT] += 1
+        elif state & STATE == SWAPPED:
             host.pages[page] = (host.pages[page] & _BUT_STATE) | SWAPPED
             host.huge_pages[huge_page, OCCUPIED_PAGES] += 1
             host.totals[SWAPPED_PAGES] += 1
-        elif state == ZERO_PAGE:
+        elif state & STATE == ZERO_PAGE:
             map_zero_page(page, huge_page, host)
 
 
 @kernel
 def settle_mappings(block: int, constants: Constants, host: HostState) -> None:
-    """Say how a block is mapped, of which only the pages' states are known.
+    """Say how a block is mapped, of which only the pages' states are known, or a little more.
 
     Where all pages of a huge page of address space are resident, or all are zero pages, the
-    mapping is taken to be huge if the block may have huge pages; where there is nothing at all,
-    no page table is taken to be there.
+    mapping is taken to be huge if the block may have huge pages and no page table is known to be
+    there; where there is nothing at all and none is known, there is none.  A huge page of which
+    some pages are left is one, and the host still has all of it.
     """
     blocks = constants.blocks
     pages = constants.huge_page_pages
@@ -292,8 +303,15 @@ def settle_mappings(block: int, constants: Constants, host: HostState) -> None:
     for huge_page in range(first // pages, (stop - 1) // pages + 1):
         if host.huge_pages[huge_page, OCCUPIED_PAGES] == 0:
             continue
+        left = host.huge_pages[huge_page, PAGES_LEFT]
+        if left != 0:
+            host.huge_pages[huge_page, MAPPING] = HUGE_PAGE if left == pages else PAGE_TABLE
+            host.totals[HELD_PAGES] += pages - left
+            continue
+        is_known = host.huge_pages[huge_page, MAPPING] == PAGE_TABLE
         host.huge_pages[huge_page, MAPPING] = PAGE_TABLE
-        if blocks[block, TAKES_HUGE_PAGES] != 0 and is_whole(huge_page, block, constants):
+        may_be_huge = not is_known and blocks[block, TAKES_HUGE_PAGES] != 0
+        if may_be_huge and is_whole(huge_page, block, constants):
             resident = 0
             zero = 0
             for page in range(huge_page * pages, (huge_page + 1) * pages):

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from workbench.schema import PageState
+from workbench.schema import PAGE_STATE_MASK, PageFlag, PageState
 
-STATE: Final = 0b11
+STATE: Final = PAGE_STATE_MASK
 """PageState of the page."""
 UNBACKED: Final = int(PageState.UNBACKED)
 RESIDENT: Final = int(PageState.RESIDENT)
 SWAPPED: Final = int(PageState.SWAPPED)
 ZERO_PAGE: Final = int(PageState.ZERO_PAGE)
 
-WAS_DISCARDED: Final = 1 << 2
+WAS_DISCARDED: Final = int(PageFlag.DISCARDED)
 """A discard took the page's content, and nothing has backed it since."""
-IS_HUGE: Final = 1 << 3
+IS_HUGE: Final = int(PageFlag.HUGE)
 """The page is resident as part of the huge page around it."""
 
 HAS_COPY: Final = 1 << 4

@@ -29,6 +29,7 @@ from workbench.replay.identify import Identifiable, UnanswerableError, judge
 from workbench.replay.in_batches import ROWS_AT_ONCE, Replayed, ReplayInBatches
 from workbench.replay.ledger import Ledger, pages_moved
 from workbench.replay.migration import PagesSent, pages_sent
+from workbench.replay.moment import moment_at
 from workbench.replay.plain_requests import SwapCounts, lru_counts, lru_hits
 from workbench.replay.question import choose
 from workbench.replay.settings import Cost, Device, Guest, Host, Settings, read_settings
@@ -66,6 +67,7 @@ __all__ = [
     "lineage_of_files",
     "lru_counts",
     "lru_hits",
+    "moment_at",
     "pages_moved",
     "pages_sent",
     "predict_series",

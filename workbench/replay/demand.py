@@ -21,7 +21,7 @@ from workbench.model.guest import (
     new_demand,
     read_demand,
 )
-from workbench.schema import NO_BLOCK, FaultFlag, Kind, PageState
+from workbench.schema import NO_BLOCK, PAGE_STATE_MASK, FaultFlag, Kind, PageState
 from workbench.units import HUGE_PAGE_ORDER, LARGEST_ORDER, MIB, PAGE_BYTES
 
 if TYPE_CHECKING:
@@ -124,7 +124,8 @@ def free_unbacked(trace: Trace, vm: int, constants: GuestConstants, guest: Guest
     state = trace.columns("state")
     is_backed = np.zeros(guest.place.size, np.bool_)
     is_backed[:FIRST_USABLE_PAGE] = True
-    for row in np.flatnonzero((state["vm"] == vm) & (state["page_state"] != PageState.UNBACKED)):
+    is_there = state["page_state"] & PAGE_STATE_MASK != PageState.UNBACKED
+    for row in np.flatnonzero((state["vm"] == vm) & is_there):
         first = int(state["offset_bytes"][row]) // PAGE_BYTES
         stop = first + -(-int(state["length_bytes"][row]) // PAGE_BYTES)
         is_backed[first:stop] = True

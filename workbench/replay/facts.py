@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from workbench.model import Outcome
-from workbench.schema import FaultFlag, Feature, Kind, PageState
+from workbench.schema import PAGE_STATE_MASK, FaultFlag, Feature, Kind, PageState
 from workbench.units import PAGE_BYTES, format_ns
 
 if TYPE_CHECKING:
@@ -104,7 +104,8 @@ class FactsSoFar:
     def __init__(self, trace: Trace) -> None:
         self._manifest = trace.manifest
         self._missing_segments = trace.missing_segments
-        self._swaps = bool((trace.columns("state")["page_state"] == PageState.SWAPPED).any())
+        page_state = trace.columns("state")["page_state"] & PAGE_STATE_MASK
+        self._swaps = bool((page_state == PageState.SWAPPED).any())
         self._shows_limit = False
         self._collapses = False
         machines = self._manifest.virtual_machines
@@ -112,7 +113,7 @@ class FactsSoFar:
         by_outcome = (len(machines), max(Outcome) + 1)
         self._reports = np.zeros(by_outcome, np.int64)
         self._discards = np.zeros(by_outcome, np.int64)
-        self._inhibitions = np.zeros(len(machines), np.int64)
+        self._inhibitions = np.array([machine.discard_inhibited for machine in machines], np.int64)
         self._hinted = np.zeros(len(machines), np.int64)
 
     def add(self, columns: Columns, ledger: Ledger) -> None:

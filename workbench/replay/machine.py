@@ -24,6 +24,7 @@ from workbench.model import (
     TAKES_HUGE_PAGES,
     USED_BYTES,
     Constants,
+    DeviceState,
     Events,
     HostState,
     Ledger,
@@ -35,7 +36,8 @@ from workbench.model import (
     set_pages,
     settle_mappings,
 )
-from workbench.schema import Kind, PageState
+from workbench.schema import PAGE_STATE_CODES, Kind
+from workbench.trace import require_memory
 from workbench.units import HUGE_PAGE_BYTES, PAGE_BYTES
 
 if TYPE_CHECKING:
@@ -49,11 +51,17 @@ if TYPE_CHECKING:
 _HUGE_PAGE_PAGES = HUGE_PAGE_BYTES // PAGE_BYTES
 
 
+_PAGE_STATE_BYTES = 4
+"""Of each page of guest RAM: its word, and as much again where words are looked at together."""
+
+
 class Machine:
     """One machine and its host, as far as its events were replayed.
 
     Attributes
     ----------
+    constants, device, host
+        What the kernels take.
     blocks
         How the RAM blocks lie in the page space, as in `Constants.blocks`.
     """
@@ -61,12 +69,12 @@ class Machine:
     def __init__(self, trace: Trace, vm: int, settings: Settings) -> None:
         machine = trace.manifest.virtual_machines[vm]
         self._trace = trace
-        self._constants = machine_constants(
+        self.constants = machine_constants(
             machine, settings, frees_empty_page_tables=trace.manifest.host.frees_empty_page_tables
         )
-        self._host = initial_host(trace, vm, self._constants)
-        self._device = new_device(machine.features or 0, machine.poison_val or 0)
-        self.blocks = self._constants.blocks
+        self.host = initial_host(trace, vm, self.constants)
+        self.device = device_at_start(machine)
+        self.blocks = self.constants.blocks
 
     def apply(self, happened: Happened, rows: npt.NDArray[np.intp], first_row: int = 0) -> Ledger:
         """Replay its next events, and say what they did.
@@ -87,7 +95,7 @@ class Machine:
         """
         ledger = new_ledger(rows.size)
         events = _machine_events(happened, rows)
-        stopped_at = run_events(events, self._constants, self._device, self._host, ledger)
+        stopped_at = run_events(events, self.constants, self.device, self.host, ledger)
         if stopped_at != OK:
             row = int(rows[stopped_at])
             raise InputError(_describe_row(self._trace, happened.columns, row, first_row))
@@ -96,22 +104,49 @@ class Machine:
     @property
     def resident_pages(self) -> int:
         """Pages in memory now."""
-        return int(self._host.totals[RESIDENT_PAGES])
+        return int(self.host.totals[RESIDENT_PAGES])
 
     @property
     def swapped_pages(self) -> int:
         """Pages in swap now."""
-        return int(self._host.totals[SWAPPED_PAGES])
+        return int(self.host.totals[SWAPPED_PAGES])
 
     @property
     def held_pages(self) -> int:
         """Host pages in use now, those of partly discarded huge pages included."""
-        return int(self._host.totals[HELD_PAGES])
+        return int(self.host.totals[HELD_PAGES])
 
     @property
     def page_states(self) -> npt.NDArray[np.int8]:
         """The PageState of each page of the page space now."""
-        return page_states(self._host)
+        return page_states(self.host)
+
+
+def require_room(trace: Trace) -> None:
+    """Refuse guests whose pages do not fit into this host's memory, even as two bytes each.
+
+    Raises
+    ------
+    HostError
+        They do not.
+    """
+    machines = trace.manifest.virtual_machines
+    ram_bytes = sum(block.used_bytes for machine in machines for block in machine.ram_blocks)
+    page_count = ram_bytes // PAGE_BYTES
+    require_memory(
+        _PAGE_STATE_BYTES * page_count,
+        f"{trace.path}: to replay {page_count:,} pages of guests",
+        "replay it on a larger host",
+    )
+
+
+def device_at_start(machine: VirtualMachine) -> DeviceState:
+    """Give the registers of the machine's balloon when the trace begins."""
+    device = new_device(machine.features or 0, machine.poison_val or 0)
+    if machine.shadow_poison_val is not None:
+        device.shadow_poison_val[0] = machine.shadow_poison_val
+    device.discard_inhibited[0] = machine.discard_inhibited
+    return device
 
 
 def machine_constants(
@@ -166,7 +201,7 @@ def initial_host(trace: Trace, vm: int, constants: Constants) -> HostState:
         offset_bytes = int(state["offset_bytes"][row])
         stop_bytes = offset_bytes + int(state["length_bytes"][row])
         page_state = int(state["page_state"][row])
-        known = 0 <= block < blocks.shape[0] and page_state in list(PageState)
+        known = 0 <= block < blocks.shape[0] and page_state in PAGE_STATE_CODES
         if not known or not 0 <= offset_bytes <= stop_bytes <= blocks[block, USED_BYTES]:
             raise InputError(
                 f"{trace.path / 'state'}: row {row} has block {block}, offset {offset_bytes}, end "

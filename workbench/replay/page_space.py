@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from workbench.model import FIRST_PAGE, Constants, HostState
-from workbench.replay.machine import initial_host, machine_constants, page_count_of
+from workbench.replay.machine import initial_host, machine_constants, page_count_of, require_room
 from workbench.replay.settings import Settings
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def page_space(trace: Trace, settings: Settings) -> PageSpace:
 
 def host_at_start(trace: Trace) -> HostState:
     """Give what of all machines is in memory, in swap or nowhere when the trace begins."""
+    require_room(trace)
     hosts = [
         initial_host(trace, vm, _own_constants(trace, machine, Settings()))
         for vm, machine in enumerate(trace.manifest.virtual_machines)

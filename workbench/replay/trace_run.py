@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from workbench.replay.ledger import Ledger, merge_ledgers
-from workbench.replay.machine import Machine
+from workbench.replay.machine import Machine, require_room
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from workbench.model import Ledger as MachineLedger
     from workbench.replay.decisions import Happened
     from workbench.replay.settings import Settings
     from workbench.trace import Trace
@@ -33,17 +34,20 @@ class Machines:
     ----------
     initial_resident_pages, initial_swapped_pages
         Of each machine, before its first event.
+    machines
+        Each of them.
     """
 
     def __init__(self, trace: Trace, settings: Settings) -> None:
+        require_room(trace)
         vms = range(len(trace.manifest.virtual_machines))
-        self._machines = [Machine(trace, vm, settings) for vm in vms]
+        self.machines = [Machine(trace, vm, settings) for vm in vms]
         self._applied = 0
         self.initial_resident_pages = np.array(
-            [machine.resident_pages for machine in self._machines], np.int64
+            [machine.resident_pages for machine in self.machines], np.int64
         )
         self.initial_swapped_pages = np.array(
-            [machine.swapped_pages for machine in self._machines], np.int64
+            [machine.swapped_pages for machine in self.machines], np.int64
         )
 
     def apply(self, happened: Happened) -> Ledger:
@@ -54,18 +58,34 @@ class Machines:
         InputError
             A row cannot be: memory that a machine does not have.
         """
-        rows = _rows_of_each(happened.columns["vm"], len(self._machines))
+        rows, ledgers = self._apply(happened, happened.columns["vm"].size)
+        return merge_ledgers(happened.columns, rows, ledgers)
+
+    def advance(self, happened: Happened, stop: int) -> None:
+        """Replay the next events, but only the first of them, up to `stop`.
+
+        Raises
+        ------
+        InputError
+            A row cannot be: memory that a machine does not have.
+        """
+        self._apply(happened, stop)
+
+    def _apply(
+        self, happened: Happened, stop: int
+    ) -> tuple[list[npt.NDArray[np.intp]], list[MachineLedger]]:
+        rows = _rows_of_each(happened.columns["vm"][:stop], len(self.machines))
         ledgers = [
             machine.apply(happened, own, self._applied)
-            for machine, own in zip(self._machines, rows, strict=True)
+            for machine, own in zip(self.machines, rows, strict=True)
         ]
-        self._applied += happened.columns["vm"].size
-        return merge_ledgers(happened.columns, rows, ledgers)
+        self._applied += stop
+        return rows, ledgers
 
     @property
     def held_pages(self) -> npt.NDArray[np.int64]:
         """Host pages that each machine uses now."""
-        return np.array([machine.held_pages for machine in self._machines], np.int64)
+        return np.array([machine.held_pages for machine in self.machines], np.int64)
 
 
 def _rows_of_each(vm: npt.NDArray[np.int64], count: int) -> list[npt.NDArray[np.intp]]:

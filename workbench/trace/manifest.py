@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from typing import TYPE_CHECKING, Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -18,6 +20,8 @@ MANIFEST_NAME = "manifest.json"
 
 FAULT_PROBE: Final = "memory"
 """The probe that sees what guests touch."""
+_LARGEST_BYTES: Final = 1 << 26
+"""Of a manifest; a thousand guests take a megabyte."""
 
 _LONGEST_VERSION: Final = 20
 """Characters of a schema_version; two numbers of a few digits are expected."""
@@ -30,6 +34,8 @@ def _check_page_bytes(value: int) -> int:
     return value
 
 
+_MOST_BLOCKS: Final = 256
+_MOST_MACHINES: Final = 4096
 # Limits far above any machine: sums of what they let through still fit an int64.
 Bytes = Annotated[int, Field(ge=0, le=2**52)]
 Count = Annotated[int, Field(ge=0, le=2**52)]
@@ -103,13 +109,19 @@ class VirtualMachine(_Facts):
     accelerator: str
     arguments: tuple[str, ...] = ()
     memory_bytes: Bytes
-    ram_blocks: tuple[RamBlock, ...] = Field(min_length=1)
+    ram_blocks: tuple[RamBlock, ...] = Field(min_length=1, max_length=_MOST_BLOCKS)
     device: BalloonProperties = BalloonProperties()
     guest: GuestFacts = GuestFacts()
     features: Features | None = None
-    """Features in force when the capture began; None if the driver had not set any."""
+    """Features in force when the trace begins; None if the driver had not set any."""
     poison_val: PoisonVal | None = None
-    """The device's poison_val when the capture began."""
+    """The device's poison_val when the trace begins."""
+    shadow_poison_val: PoisonVal | None = None
+    """What the driver last wrote there, whatever became of it; None: the same.  A slice knows."""
+    discard_inhibited: bool = False
+    """Whether discards are forbidden when the trace begins.  A slice knows."""
+    hint_command: PoisonVal | None = None
+    """The last command id of the hint queue before the trace begins.  A slice knows."""
     reporting_queue: QueueIndices | None = None
     """Of the reporting queue when the capture began; None if there is none or it was not read."""
     hint_queue: QueueIndices | None = None
@@ -200,7 +212,7 @@ class Manifest(_Facts):
     access_source: str | None = None
     """What sampled the accesses; None where nothing did, and in traces before format 1.2."""
     host: HostFacts
-    virtual_machines: tuple[VirtualMachine, ...] = Field(min_length=1)
+    virtual_machines: tuple[VirtualMachine, ...] = Field(min_length=1, max_length=_MOST_MACHINES)
     not_captured: tuple[NotCaptured, ...] = ()
     probes: tuple[Probe, ...] = ()
 
@@ -237,7 +249,7 @@ def parse_manifest(path: Path) -> Manifest:
 def _read_json(path: Path) -> object:
     """Read a document that is text throughout: JSON can write half a character (lone surrogate)."""
     try:
-        document: object = json.loads(path.read_text(encoding="utf-8"))
+        document: object = json.loads(_text(path))
         json.dumps(document, ensure_ascii=False).encode()
     except FileNotFoundError:
         message = f"{path.parent}: no {MANIFEST_NAME} here; a trace is a folder that holds one"
@@ -248,6 +260,22 @@ def _read_json(path: Path) -> object:
         message = f"{path}: not readable as JSON ({error}); capture the trace again"
         raise InputError(message) from None
     return document
+
+
+def _open_at_once(name: str, flags: int) -> int:
+    """Open without waiting for whoever writes into a pipe."""
+    return os.open(name, flags | os.O_NONBLOCK)
+
+
+def _text(path: Path) -> str:
+    """Read a file, if it is one, and no longer than any manifest."""
+    with open(path, "rb", opener=_open_at_once) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise InputError(f"{path}: is not a file, expected the trace's manifest")
+        content = file.read(_LARGEST_BYTES + 1)
+    if len(content) > _LARGEST_BYTES:
+        raise InputError(f"{path}: is larger than {_LARGEST_BYTES:,} bytes, expected a manifest")
+    return content.decode("utf-8")
 
 
 def _check_version(path: Path, document: object) -> None:

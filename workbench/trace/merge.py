@@ -17,6 +17,7 @@ from workbench.trace.segments import (
     column_view,
     open_segment,
     refuse_gaps,
+    refuse_large,
     table_files,
     with_absent,
 )
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
     Key = tuple[int, ...]
     """A row's place in the order: the values of the key columns, then its number in the files."""
+
+_ROWS_AT_ONCE: Final = 1 << 16
+"""Rows that are put in order at once, if so many overlap: what a processor's cache holds."""
 
 _ROW: Final = ""
 """Where a run keeps the numbers that its rows have in the files; no column is called so."""
@@ -86,8 +90,9 @@ def merge_rows(
 
     Notes
     -----
-    Memory: the rows that wait, and one row group of every column that is read.  Little waits where
-    the files follow each other in time, and as many row groups as overlap where they do not.
+    Memory: twice the rows that must wait, and one row group of every column that is read.  Little
+    waits where the files follow each other in time, and as many row groups as overlap where they
+    do not.
     Runs may be views of what was read, and may not be writable.
     """
     source = _Source(*table_files(folder, table), table, tuple(column_names), tuple(key_names))
@@ -95,18 +100,25 @@ def merge_rows(
     stops = [group.first_key for group in groups[1:]]
     names = (*source.key_names, _ROW)
     last_key: Key = ()
-    held: Columns = {}
+    held: list[Columns] = []
+    """Each in order."""
+    size = put_in_order = 0
+    """How many rows they have, and how many of those were put in order together and must wait."""
     runs = _read_groups(source, groups)
     for run, stop in itertools.zip_longest(runs, stops):
-        held = _ordered(_joined([held, run] if held else [run]), names)
-        size = len(held[_ROW])
-        ready = size if stop is None else _count_before(held, names, stop)
+        held.append(_ordered(run, names))
+        size += len(run[_ROW])
+        if stop is not None and len(held) > 1 and size < _worth(put_in_order, held_rows_max):
+            continue
+        whole = _ordered(_joined(held), names)
+        ready = size if stop is None else _count_before(whole, names, stop)
         if ready:
-            _refuse_wrong_statistics(folder, last_key, _key(held, names, 0))
-            last_key = _key(held, names, ready - 1)
-            yield {name: held[name][:ready] for name in source.column_names}
-        held = {} if ready == size else {name: held[name][ready:] for name in held}
-        if held_rows_max is not None and size - ready > held_rows_max:
+            _refuse_wrong_statistics(folder, last_key, _key(whole, names, 0))
+            last_key = _key(whole, names, ready - 1)
+            yield {name: whole[name][:ready] for name in source.column_names}
+        size = put_in_order = size - ready
+        held = [{name: whole[name][ready:] for name in whole}] if put_in_order else []
+        if held_rows_max is not None and put_in_order > held_rows_max:
             message = (
                 f"{folder}: more than {held_rows_max:,} rows are out of the order of time, too "
                 "many to put in order piece by piece; read or replay the trace whole, or "
@@ -115,20 +127,14 @@ def merge_rows(
             raise InputError(message)
 
 
-def count_rows(folder: Path, table: Table) -> int:
-    """Count the rows of a table by what its files say of themselves.
+def _worth(put_in_order: int, held_rows_max: int | None) -> int:
+    """Say how many rows are worth putting in order together.
 
-    Raises
-    ------
-    InputError
-        A file is damaged or cannot be opened, or a column is not what the schema says.
+    Twice as many as the last time, so that each row is taken in hand a few times at most, however
+    many row groups overlap; and no fewer than a sort is quick for, unless fewer may wait.
     """
-    paths, advice = table_files(folder, table)
-    count = 0
-    for path in paths:
-        with open_segment(path, table, advice) as file:
-            count += file.metadata.num_rows
-    return count
+    least = _ROWS_AT_ONCE if held_rows_max is None else min(_ROWS_AT_ONCE, held_rows_max)
+    return max(2 * put_in_order, least)
 
 
 def regroup(runs: Iterable[Columns], row_count: int) -> Iterator[Columns]:
@@ -214,6 +220,7 @@ def _read_groups(source: _Source, groups: Iterable[_RowGroup]) -> Iterator[Colum
     for path, groups_of_file in itertools.groupby(groups, key=lambda group: group.path):
         with open_segment(path, source.table, source.advice) as file:
             for group in groups_of_file:
+                refuse_large(path, source.table, group.row_count)
                 content = with_absent(
                     file.read_row_group(group.number, columns=names), source.table
                 )

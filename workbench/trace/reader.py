@@ -14,11 +14,12 @@ from workbench.errors import InputError
 from workbench.schema import EVENTS, TABLES
 from workbench.trace.batches import ROWS_AT_ONCE, asked_table, cut, read_batches
 from workbench.trace.manifest import MANIFEST_NAME, Manifest, parse_manifest
-from workbench.trace.merge import count_rows, is_in_order, order_names
+from workbench.trace.merge import is_in_order, order_names
 from workbench.trace.rows import Rows
 from workbench.trace.segments import (
     column_numbers,
     count_missing_segments,
+    count_rows,
     read_table,
     segment_paths,
 )

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from workbench.errors import InputError
-from workbench.schema import EVENTS, NO_BLOCK, STATE, Kind, PageState
+from workbench.schema import EVENTS, NO_BLOCK, PAGE_STATE_CODES, STATE, Kind
 
 if TYPE_CHECKING:
-    import enum
+    from collections.abc import Iterable
     from pathlib import Path
 
     import numpy.typing as npt
@@ -82,7 +82,7 @@ class Rows:
             self._check_range("length_bytes", -1, _STOP_LENGTH_BYTES)
         elif table is STATE:
             self._check_block(block_counts, 0)
-            self._check_codes("page_state", PageState, "a state of a page of this format")
+            self._check_codes("page_state", PAGE_STATE_CODES, "a state of a page of this format")
             self._check_range("length_bytes", 0, _STOP_LENGTH_BYTES)
 
     def _check_block(self, block_counts: npt.NDArray[np.int64], first: int) -> None:
@@ -95,7 +95,7 @@ class Rows:
             is_wrong = (offset < 0) | ((offset >= _STOP_OFFSET_BYTES) & (block != NO_BLOCK))
             self._refuse(is_wrong, "offset_bytes", f"0 to {_STOP_OFFSET_BYTES - 1}")
 
-    def _check_codes(self, name: str, codes: type[enum.IntEnum], expected: str) -> None:
+    def _check_codes(self, name: str, codes: Iterable[int], expected: str) -> None:
         values, known = self.columns[name], sorted(codes)
         has_gaps = known[-1] - known[0] >= len(known)
         if has_gaps or not _are_within(values, known[0], known[-1] + 1):

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workbench.errors import InputError
+from workbench.trace.room import require_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,12 +21,16 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from workbench.schema import Table
+    from workbench.trace.reader import Columns
+
+_COPIES = 3
+"""Of a row while it is read: Arrow's, the array's, and one in order."""
 
 _NAME = re.compile(r"([0-9]{6,})-([0-9]{6,})\.parquet")
 
 
-class _Span(NamedTuple):
-    """A file, and the segments it holds."""
+class Span(NamedTuple):
+    """A file, and the segments [first, stop) it holds."""
 
     first: int
     stop: int
@@ -76,17 +81,17 @@ def segment_paths(folder: Path) -> list[Path]:
     InputError
         The folder is there and cannot be listed.
     """
-    return [span.path for span in _read_spans(_all_spans(folder))]
+    return [span.path for span in _read_spans(all_spans(folder))]
 
 
 def count_missing_segments(folder: Path) -> int:
     """Count the segments before the last that no file holds; a capture numbers them from 0."""
-    spans = _all_spans(folder)
+    spans = all_spans(folder)
     held = sum(span.stop - span.first for span in _read_spans(spans))
     return max((span.stop for span in spans), default=0) - held
 
 
-def _all_spans(folder: Path) -> list[_Span]:
+def all_spans(folder: Path) -> list[Span]:
     """List the table's files, those that begin first and hold most before the others."""
     try:
         paths = list(folder.iterdir())
@@ -95,15 +100,15 @@ def _all_spans(folder: Path) -> list[_Span]:
     except OSError as error:
         raise InputError(f"{folder}: cannot be listed ({error.strerror})") from None
     spans = [
-        _Span(int(match[1]), int(match[2]) + 1, path)
+        Span(int(match[1]), int(match[2]) + 1, path)
         for path in paths
         if (match := _NAME.fullmatch(path.name)) and int(match[1]) <= int(match[2])
     ]
     return sorted(spans, key=lambda span: (span.first, -span.stop, span.path.name))
 
 
-def _read_spans(spans: list[_Span]) -> list[_Span]:
-    chosen: list[_Span] = []
+def _read_spans(spans: list[Span]) -> list[Span]:
+    chosen: list[Span] = []
     for span in spans:
         if not chosen or span.first >= chosen[-1].stop:
             chosen.append(span)
@@ -117,9 +122,48 @@ def read_table(folder: Path, table: Table) -> pa.Table:
     ------
     InputError
         A file is damaged or cannot be opened, or a column is not what the schema says.
+    HostError
+        There are more rows than fit into this host's memory.
     """
     paths, advice = table_files(folder, table)
+    refuse_large(folder, table, _count_rows(paths, table, advice))
     return pa.concat_tables([read_segment(path, table, advice) for path in paths])
+
+
+def count_rows(folder: Path, table: Table) -> int:
+    """Count the rows of a table by what its files say of themselves.
+
+    Raises
+    ------
+    InputError
+        A file is damaged or cannot be opened, or a column is not what the schema says.
+    """
+    paths, advice = table_files(folder, table)
+    return _count_rows(paths, table, advice)
+
+
+def _count_rows(paths: list[Path], table: Table, advice: str) -> int:
+    count = 0
+    for path in paths:
+        with open_segment(path, table, advice) as file:
+            count += file.metadata.num_rows
+    return count
+
+
+def refuse_large(path: Path, table: Table, row_count: int) -> None:
+    """Refuse to have so many rows in memory at once, where they do not fit.
+
+    Raises
+    ------
+    HostError
+        They do not.
+    """
+    row_bytes = sum(np.dtype(column.dtype).itemsize for column in table.columns)
+    require_memory(
+        _COPIES * row_count * row_bytes,
+        f"{path}: to have {row_count:,} rows at once",
+        "`workbench replay --totals` reads row group by row group, which are to be smaller",
+    )
 
 
 def table_files(folder: Path, table: Table) -> tuple[list[Path], str]:
@@ -135,6 +179,24 @@ def table_files(folder: Path, table: Table) -> tuple[list[Path], str]:
         message = f"{folder}: table {table.name!r} is missing; copy the whole trace folder again"
         raise InputError(message)
     return paths, "remove it to read the others" if len(paths) > 1 else "copy the trace again"
+
+
+def read_row_group(path: Path, table: Table, advice: str, number: int) -> Columns:
+    """Read one part of a file, all its columns.
+
+    Raises
+    ------
+    InputError
+        It is damaged, or the file cannot be opened, or a column is not what the schema says.
+    """
+    with open_segment(path, table, advice) as file:
+        refuse_large(path, table, file.metadata.row_group(number).num_rows)
+        content = file.read_row_group(number, columns=list(table.column_names))
+        content.validate()
+    refuse_gaps(path, content)
+    return {
+        column.name: column_numbers(content[column.name], column.dtype) for column in table.columns
+    }
 
 
 def read_segment(path: Path, table: Table, advice: str) -> pa.Table:

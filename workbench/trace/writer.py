@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from workbench.errors import HostError, UsageError
+from workbench.errors import UsageError, WriteError
 from workbench.schema import TABLES, Table
 from workbench.trace.manifest import MANIFEST_NAME, Manifest
 from workbench.trace.merge import merge_rows, regroup
@@ -52,18 +52,24 @@ class TraceWriter:
     ------
     UsageError
         `path` exists already: a capture never overwrites another.
+    WriteError
+        `path` cannot be written: no room, no right.
     """
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path = path
         self._next_segment = dict.fromkeys(TABLES, 0)
+        self._is_whole = True
         try:
             path.mkdir(parents=True, mode=0o700)
+            for name in TABLES:
+                (path / name).mkdir(mode=0o700)
         except FileExistsError:
             message = f"{path}: exists already; name another folder or remove it first"
             raise UsageError(message) from None
+        except OSError as error:
+            raise _cannot_write(path, error) from error
         for name in TABLES:
-            (path / name).mkdir()
             self.append(name, {})
         self.write_manifest(manifest)
 
@@ -74,6 +80,11 @@ class TraceWriter:
         ----------
         columns
             Arrays of one length; the names and types are those of `schema`.
+
+        Raises
+        ------
+        WriteError
+            It cannot be written.  Its number stays unused, which shows that a segment is missing.
         """
         table = TABLES[table_name]
         length = max((np.size(values) for values in columns.values()), default=0)
@@ -86,8 +97,10 @@ class TraceWriter:
         ]
         content = dict(zip(table.column_names, arrays, strict=True))
         path = self.path / table_name / segment_name(number, number)
-        write_parquet(_arrow_table(content, table), path)
         self._next_segment[table_name] = number + 1
+        is_whole, self._is_whole = self._is_whole, False
+        write_parquet(_arrow_table(content, table), path)
+        self._is_whole = is_whole
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Put `manifest` in place of the one before, in one step."""
@@ -96,8 +109,11 @@ class TraceWriter:
             temporary.write_text(text, encoding="utf-8")
 
     def close(self, manifest: Manifest) -> None:
-        """Join the segments and write the final manifest."""
-        for name, table in TABLES.items():
+        """Join the segments and write the final manifest.
+
+        Where one could not be written none are joined: the joined file would hide that.
+        """
+        for name, table in TABLES.items() if self._is_whole else ():
             folder = self.path / name
             old = segment_paths(folder)
             if len(old) > 1:
@@ -169,14 +185,22 @@ def _replacing(path: Path) -> Iterator[Path]:
     """Write beside `path`, sync, rename: readers see the old file or the whole new one."""
     temporary = path.with_name(f".{path.name}.partial")
     try:
+        temporary.unlink(missing_ok=True)
+        # Made before anything is in it: nobody else can open it, whatever the umask is.
+        temporary.touch(mode=0o600, exist_ok=False)
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        message = (
-            f"{path}: cannot be written ({error.strerror}); free some room or name another folder"
-        )
-        raise HostError(message) from error
+        raise _cannot_write(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _cannot_write(path: Path, error: OSError) -> WriteError:
+    # Arrow puts a text of its own where the system's reason belongs.
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return WriteError(
+        f"{path}: cannot be written ({reason}); free some room or name another folder"
+    )
