@@ -110,12 +110,11 @@ def lru_counts(
             "keeps_copies": keeps_copies,
         }
         return _followed(pages, page_count, followed_pages, options)
-    kind = np.full(pages.shape, Kind.FAULT, np.int8)
-    kind[_each_request(is_discard, pages.size)] = Kind.DISCARD
+    fault, discard = np.int8(Kind.FAULT), np.int8(Kind.DISCARD)
     uses = Uses(
-        kind=kind,
+        kind=np.where(_each_request(is_discard, pages.size), discard, fault),
         page=np.ascontiguousarray(pages, np.int64),
-        page_count=np.ones(pages.size, np.int64),
+        page_count=np.zeros(0, np.int64),
         writes=_each_request(is_write, pages.size),
     )
     stack, tally = new_stack(page_count), new_tally(page_count)
@@ -193,8 +192,9 @@ def lru_hits(
         discards = _each_request(is_discard, pages.size)
     numbers = np.zeros(3, np.int64)
     # Numba does not look for negative numbers where a type has none.
+    numbered = np.ascontiguousarray(pages, np.int64).view(np.uint64)
     touched = np.full(page_count, -1, np.int32 if pages.size < 1 << 31 else np.int64)
-    count_hits(np.ascontiguousarray(pages, np.uint32), discards, memory_pages, touched, numbers)
+    count_hits(numbered, discards, memory_pages, touched, numbers)
     return int(numbers[HITS])
 
 

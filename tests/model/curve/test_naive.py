@@ -22,7 +22,7 @@ from workbench.model.curve import (
     new_tally,
     run_uses,
 )
-from workbench.model.curve.columns import NEXT_SLOT, PART_SLOTS, WORD_SLOTS
+from workbench.model.curve.columns import EMPTY, FAN, NEXT_SLOT, PART_SLOTS, WORD_SLOTS
 from workbench.model.curve.one_size import HELD_PAGES
 from workbench.schema import Kind
 
@@ -59,10 +59,31 @@ def columns(uses):
 def curve(uses, *, keeps_copies, in_swap=(), room=1000, page_count=PAGES):
     stack, tally = new_stack(page_count), new_tally(page_count)
     stack.pages[list(in_swap), SLOT] = IN_SWAP
-    stack.numbers[NEXT_SLOT] = stack.taken.size * WORD_SLOTS - room
+    pass_over(stack, stack.empty.size * WORD_SLOTS - room)
     run_uses(columns(uses), Rules(keeps_copies), stack, tally)
     count_final_writes(stack, tally)
     return stack, tally
+
+
+def pass_over(stack, count):
+    """Leave so many slots empty at the top: pages have stood there, and do no longer."""
+    first = stack.numbers[NEXT_SLOT]
+    is_empty = np.unpackbits(stack.empty.view(np.uint8), bitorder="little")
+    is_empty[first : first + count] = 1
+    stack.empty[:] = np.packbits(is_empty, bitorder="little").view(np.uint32)
+    by_word = is_empty.reshape(-1, WORD_SLOTS).sum(axis=1, dtype=np.int64)
+    by_section = by_word.reshape(-1, FAN).sum(axis=1)
+    by_part = by_section.reshape(-1, FAN).sum(axis=1)
+    stack.before_word[:] = before(by_word.reshape(-1, FAN)).ravel()
+    stack.before_section[:] = before(by_section.reshape(-1, FAN)).ravel()
+    stack.before_part[:] = before(by_part)
+    stack.numbers[EMPTY] += count
+    stack.numbers[NEXT_SLOT] += count
+
+
+def before(counts):
+    """Add up what comes before each in its row."""
+    return counts.cumsum(axis=-1) - counts
 
 
 def counts_by_size(tally):
@@ -116,11 +137,12 @@ def test_every_size_reads_and_writes_what_a_host_of_that_size_does(
 )
 def test_empty_slots_between_pages_change_nothing(parts, keeps_copies, room):
     """However far apart pages and holes stand, and wherever slots are numbered anew."""
-    stack, tally = new_stack(40_000), new_tally(PAGES)
+    stack = new_stack(300_000)._replace(pages=new_stack(PAGES).pages)
+    tally = new_tally(PAGES)
     for number, (uses, gap) in enumerate(parts):
-        left = stack.taken.size * WORD_SLOTS - stack.numbers[NEXT_SLOT]
+        left = stack.empty.size * WORD_SLOTS - stack.numbers[NEXT_SLOT]
         is_last = number == len(parts) - 1
-        stack.numbers[NEXT_SLOT] += max(left - room, 0) if is_last else min(gap, left)
+        pass_over(stack, max(left - room, 0) if is_last else min(gap, left))
         run_uses(columns(uses), Rules(keeps_copies), stack, tally)
     count_final_writes(stack, tally)
 
@@ -133,7 +155,7 @@ def test_empty_slots_between_pages_change_nothing(parts, keeps_copies, room):
 def test_a_stack_of_many_parts_counts_across_their_borders(uses, below):
     """With room for more pages than there are here: only that takes slots of a second part."""
     stack, tally = new_stack(2_000_000)._replace(pages=new_stack(PAGES).pages), new_tally(PAGES)
-    stack.numbers[NEXT_SLOT] = PART_SLOTS - below
+    pass_over(stack, PART_SLOTS - below)
     run_uses(columns(uses), Rules(keeps_copies=False), stack, tally)
     count_final_writes(stack, tally)
 
@@ -162,12 +184,12 @@ def test_nothing_goes_to_swap_where_all_pages_have_room(uses, keeps_copies, room
 
 @pytest.mark.parametrize("keeps_copies", [False, True])
 def test_pages_that_go_round_miss_in_every_memory_that_is_too_small(keeps_copies):
-    uses = [("write", page, 1) for _ in range(4) for page in range(10)]
+    uses = [("write", page, 1) for _ in range(9) for page in range(10)]
 
     _, tally = curve(uses, keeps_copies=keeps_copies)
 
     reads = [reads for reads, _, _, _ in counts_by_size(tally)]
-    assert reads == [30] * 9 + [0] * 5
+    assert reads == [80] * 9 + [0] * 5
 
 
 def test_a_discard_between_two_touches_costs_no_read_and_leaves_room_for_another_page():
@@ -201,7 +223,7 @@ def test_one_size_hits_what_a_host_of_that_size_holds(uses, size):
         else:
             host.touch(page, writes=True)
 
-    page = np.array([page for page, _ in uses], np.uint32)
+    page = np.array([page for page, _ in uses], np.uint64)
     is_discard = np.array([discards for _, discards in uses], np.bool_)
     numbers = np.zeros(3, np.int64)
     count_hits(page, is_discard, size, np.full(10, -1, np.int32), numbers)

@@ -30,6 +30,13 @@ def test_a_new_guest_has_nothing_free():
     assert guest.worker[NEXT_PASS_NS] == NEVER
 
 
+@pytest.mark.parametrize("pages", [1 << 18, (1 << 18) + 1])
+def test_state_is_at_most_twelve_bytes_a_page(pages):
+    guest, _ = begin(scene([(0, pages)]))
+
+    assert sum(column.nbytes for column in guest) <= 12 * pages
+
+
 def test_a_freed_page_goes_to_the_head():
     """So that it is taken again soon, while the processor's caches still hold it."""
     guest, constants = freed([8, 16, 40])
@@ -82,9 +89,9 @@ def test_buddies_merge_as_far_as_they_are_free():
 
 def test_buddies_do_not_merge_across_the_end_of_a_zone():
     """Linux asks whether a buddy is of the same zone."""
-    guest, _ = freed([2, 3, 4, 5], zones=[(0, 3), (3, 64)])
+    guest, _ = freed([4, 5, 6, 7, 8, 9, 10, 11], zones=[(0, 6), (6, 64)])
 
-    assert [filled(lists) for lists in lists_of(guest)] == [{0: [2]}, {0: [3], 1: [4]}]
+    assert [filled(lists) for lists in lists_of(guest)] == [{1: [4]}, {1: [6], 2: [8]}]
 
 
 def test_no_block_is_larger_than_the_largest_order():

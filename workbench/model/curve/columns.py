@@ -42,20 +42,30 @@ NEXT_SLOT: Final = 0
 HIGHEST_HOLE: Final = 1
 """The slot of the hole nearest to the top, or NOWHERE."""
 
-FETCHED: Final = 2
-"""Of no meaning: it keeps a compiler from leaving out what reads ahead."""
+EMPTY: Final = 2
+"""How many slots were made empty since they were numbered last."""
+
+WAITING: Final = 3
+"""How many touches and discards wait to be counted."""
+MOST_WAITING: Final = 64
+
+# Columns of `Stack.waiting`.
+DEPTH: Final = 0
+"""Where the page stood."""
+WRITTEN_FROM: Final = 1
+"""The smallest memory that has written it; its depth if none has."""
+IS_READ: Final = 2
+"""1 if smaller memory than its depth reads it back, 0 if nobody does."""
 
 WORD_SHIFT: Final = 5
 WORD_SLOTS: Final = 1 << WORD_SHIFT
 """Slots of one word: bits of an unsigned number that has room in a signed one of 64."""
 WORD_MASK: Final = WORD_SLOTS - 1
-GROUP_SHIFT: Final = WORD_SHIFT + 3
-GROUP_SLOTS: Final = 1 << GROUP_SHIFT
-"""Slots of a group, 8 words: a vector of 64-bit numbers, or two."""
-FAN: Final = 64
-"""Groups of a section, sections of a part: as many are added up in a few vector instructions."""
-SECTION_SLOTS: Final = GROUP_SLOTS * FAN
-PART_SLOTS: Final = SECTION_SLOTS * FAN
+FAN_SHIFT: Final = 6
+FAN: Final = 1 << FAN_SHIFT
+"""Words of a section, sections of a part: as many numbers are changed in a few vector
+instructions."""
+PART_SLOTS: Final = WORD_SLOTS * FAN * FAN
 
 
 class Uses(NamedTuple):
@@ -68,6 +78,7 @@ class Uses(NamedTuple):
     page: Int64Array
     """The first page."""
     page_count: Int64Array
+    """Of shape (0,) if each use is of one page."""
     writes: BoolArray
     """Whether a touch writes, or a FREE clears."""
 
@@ -85,20 +96,21 @@ class Stack(NamedTuple):
 
     pages: npt.NDArray[np.int32]
     """Shape (page, 3): SLOT, DIRTY_FROM, DEAD_FROM."""
-    taken: npt.NDArray[np.uint32]
-    """A bit for each slot that is taken.  Shape (word,)."""
-    group_taken: npt.NDArray[np.int32]
-    """How many slots of each group are.  Shape (group,)."""
-    section_taken: npt.NDArray[np.int32]
-    part_taken: npt.NDArray[np.int32]
+    empty: npt.NDArray[np.uint32]
+    """A bit for each slot that was made empty.  Shape (word,)."""
+    before_word: npt.NDArray[np.int16]
+    """How many of its section were, before each word.  Shape (word,)."""
+    before_section: npt.NDArray[np.int32]
+    """How many of its part were, before each section."""
+    before_part: npt.NDArray[np.int32]
     holes: npt.NDArray[np.uint32]
     """A bit for each slot that is taken by a hole.  Shape (word,)."""
     hole_words: npt.NDArray[np.uint32]
     """A bit for each word of `holes` that has any."""
     hole_groups: npt.NDArray[np.uint32]
     """A bit for each word of `hole_words` that has any."""
-    below: npt.NDArray[np.int32]
-    """To be used: taken slots below each word.  Shape (word,)."""
+    waiting: npt.NDArray[np.int32]
+    """What waits to be counted: DEPTH, WRITTEN_FROM, IS_READ.  Shape (MOST_WAITING, 3)."""
     numbers: Int64Array
 
 
@@ -109,22 +121,21 @@ def new_stack(page_count: int) -> Stack:
     touched.
     """
     parts = max(-(-2 * page_count // PART_SLOTS), 1)
-    groups = parts * FAN * FAN
-    words = groups * GROUP_SLOTS // WORD_SLOTS
+    words = parts * PART_SLOTS // WORD_SLOTS
     hole_words = words // WORD_SLOTS
     pages = np.zeros((page_count, 3), np.int32)
     pages[:, SLOT] = NOWHERE
     return Stack(
         pages=pages,
-        taken=np.zeros(words, np.uint32),
-        group_taken=np.zeros(groups, np.int32),
-        section_taken=np.zeros(parts * FAN, np.int32),
-        part_taken=np.zeros(parts, np.int32),
+        empty=np.zeros(words, np.uint32),
+        before_word=np.zeros(words, np.int16),
+        before_section=np.zeros(words // FAN, np.int32),
+        before_part=np.zeros(parts, np.int32),
         holes=np.zeros(words, np.uint32),
         hole_words=np.zeros(hole_words, np.uint32),
         hole_groups=np.zeros(hole_words // WORD_SLOTS, np.uint32),
-        below=np.zeros(words, np.int32),
-        numbers=np.array([0, NOWHERE, 0], np.int64),
+        waiting=np.zeros((MOST_WAITING, 3), np.int32),
+        numbers=np.array([0, NOWHERE, 0, 0], np.int64),
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from workbench.model.compiled import kernel
+from workbench.model.prefetch import prefetch
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 MARK: Final = 0
 HELD_PAGES: Final = 1
 HITS: Final = 2
+
+FETCHED_REQUESTS: Final = 16
+"""How many requests ahead what is known of a page is fetched."""
 
 
 @kernel
@@ -45,6 +49,7 @@ def count_hits(
     mark, held_pages, hits = 0, 0, 0
     discards = is_discard.size > 0
     for request in range(page.size):
+        prefetch(touched, page[min(request + FETCHED_REQUESTS, page.size - 1)])
         own = page[request]
         is_held = touched[own] >= mark
         if discards and is_discard[request]:
@@ -55,9 +60,11 @@ def count_hits(
         if not is_held:
             held_pages += 1
             if held_pages > memory_pages:
-                while touched[page[mark]] != mark:
+                is_last = False
+                while not is_last:
+                    is_last = touched[page[mark]] == mark
                     mark += 1
-                mark += 1
+                    prefetch(touched, page[min(mark + FETCHED_REQUESTS, page.size - 1)])
                 held_pages -= 1
         touched[own] = request
     numbers[MARK] = mark

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from workbench.model.compiled import inlined_kernel, inner_kernel
 from workbench.model.curve.columns import (
+    EMPTY,
     FAN,
-    GROUP_SHIFT,
-    GROUP_SLOTS,
+    FAN_SHIFT,
     HIGHEST_HOLE,
     NEXT_SLOT,
     NOWHERE,
-    PART_SLOTS,
-    SECTION_SLOTS,
     SLOT,
     WORD_MASK,
     WORD_SHIFT,
@@ -27,102 +25,75 @@ if TYPE_CHECKING:
 
     from workbench.model.curve.columns import Stack
 
-GROUP_WORDS: Final = GROUP_SLOTS // WORD_SLOTS
-ALL_ONES: Final = (1 << WORD_SLOTS) - 1
-
-
-@inlined_kernel
-def ones_by_byte(word: int) -> int:
-    """Count the ones of each byte of a number of 32 bits.  Returns four counts, a byte each."""
-    word -= (word >> 1) & 0x55555555
-    word = (word & 0x33333333) + ((word >> 2) & 0x33333333)
-    return (word + (word >> 4)) & 0x0F0F0F0F
-
 
 @inlined_kernel
 def count_ones(word: int) -> int:
-    """Count the ones of a number of 32 bits."""
-    return ((ones_by_byte(word) * 0x01010101) >> 24) & 0xFF
+    """Count the ones of a number of 32 bits.
+
+    Written as compilers know it: where a processor has an instruction for it, that is used.
+    """
+    word -= (word >> 1) & 0x5555555555555555
+    word = (word & 0x3333333333333333) + ((word >> 2) & 0x3333333333333333)
+    word = (word + (word >> 4)) & 0x0F0F0F0F0F0F0F0F
+    return ((word * 0x0101010101010101) >> 56) & 0xFF
 
 
 @inlined_kernel
 def highest_one(word: int) -> int:
     """Give the place of the highest one of a number of 32 bits that is not 0."""
-    place = (word >> 16 > 0) << 4
-    place += (word >> place >> 8 > 0) << 3
-    place += (word >> place >> 4 > 0) << 2
-    place += (word >> place >> 2 > 0) << 1
-    return place + (word >> place >> 1 > 0)
+    for shift in (1, 2, 4, 8, 16):
+        word |= word >> shift
+    return count_ones(word) - 1
 
 
 @inlined_kernel
-def sum_after(place: int, counts: npt.NDArray[Any]) -> int:
-    """Add up what stands behind a place in its row of FAN numbers.
+def add_after(place: int, counts: npt.NDArray[Any]) -> None:
+    """Count one more in all that follows a place in its row of FAN numbers.
 
     All of the row is looked at, so that a few vector instructions do it.
     """
-    first = place // FAN * FAN
+    first = place & -FAN
     row = counts[first : first + FAN]
     own = np.int32(place - first)
-    total = np.int32(0)
     for other in range(FAN):
-        if np.int32(other) > own:
-            total = np.int32(total + row[other])
-    return int(total)
+        row[other] += np.int32(other) > own
 
 
 @inlined_kernel
-def ones_from(slot: int, taken: npt.NDArray[np.uint32]) -> int:
-    """Count the slots taken from this one to the end of its group, likewise all of them at once."""
-    first = slot >> GROUP_SHIFT << GROUP_SHIFT - WORD_SHIFT
-    row = taken[first : first + GROUP_WORDS]
-    own = (slot >> WORD_SHIFT) - first
-    upper = ALL_ONES >> (slot & WORD_MASK) << (slot & WORD_MASK)
-    total = 0
-    for other in range(GROUP_WORDS):
-        word = int(row[other])
-        word &= upper if other == own else ALL_ONES
-        word = word if other >= own else 0
-        total += ones_by_byte(word)
-    total = (total & 0x00FF00FF) + ((total >> 8) & 0x00FF00FF)
-    return (total & 0xFFFF) + (total >> 16)
+def empty_before(slot: int, stack: Stack) -> int:
+    """Count the empty slots before a slot."""
+    word = slot >> WORD_SHIFT
+    section = word >> FAN_SHIFT
+    part = section >> FAN_SHIFT
+    lower = (1 << (slot & WORD_MASK)) - 1
+    return (
+        count_ones(int(stack.empty[word]) & lower)
+        + int(stack.before_word[word])
+        + int(stack.before_section[section])
+        + int(stack.before_part[part])
+    )
 
 
 @inlined_kernel
 def depth_of(slot: int, stack: Stack) -> int:
     """Count the slots taken from this one upwards, itself included."""
-    group = slot >> GROUP_SHIFT
-    section = group // FAN
-    depth = ones_from(slot, stack.taken)
-    depth += sum_after(group, stack.group_taken)
-    depth += sum_after(section, stack.section_taken)
-    for part in range(section // FAN + 1, stack.part_taken.size):
-        depth += stack.part_taken[part]
-    return depth
-
-
-@inlined_kernel
-def take_slot(slot: int, stack: Stack) -> None:
-    """Take a slot that is empty."""
-    word = slot >> WORD_SHIFT
-    stack.taken[word] = int(stack.taken[word]) | 1 << (slot & WORD_MASK)
-    count_slot(slot, 1, stack)
+    empty_above = int(stack.numbers[EMPTY]) - empty_before(slot, stack)
+    return int(stack.numbers[NEXT_SLOT]) - slot - empty_above
 
 
 @inlined_kernel
 def empty_slot(slot: int, stack: Stack) -> None:
     """Make a slot empty that was taken."""
     word = slot >> WORD_SHIFT
-    stack.taken[word] = int(stack.taken[word]) & ~(1 << (slot & WORD_MASK))
-    count_slot(slot, -1, stack)
-
-
-@inlined_kernel
-def count_slot(slot: int, change: int, stack: Stack) -> None:
-    """Count a slot that was taken, or was made empty."""
-    stack.group_taken[slot >> GROUP_SHIFT] += change
-    stack.section_taken[slot // SECTION_SLOTS] += change
-    stack.part_taken[slot // PART_SLOTS] += change
+    section = word >> FAN_SHIFT
+    part = section >> FAN_SHIFT
+    stack.empty[word] = int(stack.empty[word]) | 1 << (slot & WORD_MASK)
+    add_after(word, stack.before_word)
+    add_after(section, stack.before_section)
+    later_parts = stack.before_part[part + 1 :]
+    for other in range(later_parts.size):
+        later_parts[other] += 1
+    stack.numbers[EMPTY] += 1
 
 
 @inlined_kernel
@@ -163,35 +134,27 @@ def remove_highest_hole(stack: Stack) -> None:
 @inlined_kernel
 def top_slot(stack: Stack) -> int:
     """Take a new slot at the top."""
-    if stack.numbers[NEXT_SLOT] == stack.taken.size * WORD_SLOTS:
+    if stack.numbers[NEXT_SLOT] == stack.empty.size * WORD_SLOTS:
         number_anew(stack)
     slot = int(stack.numbers[NEXT_SLOT])
     stack.numbers[NEXT_SLOT] += 1
-    take_slot(slot, stack)
     return slot
-
-
-@inlined_kernel
-def slot_anew(slot: int, stack: Stack) -> int:
-    """Give the number of a taken slot if there were no empty ones."""
-    word = slot >> WORD_SHIFT
-    lower = (1 << (slot & WORD_MASK)) - 1
-    return int(stack.below[word]) + count_ones(int(stack.taken[word]) & lower)
 
 
 @inner_kernel
 def number_anew(stack: Stack) -> None:
     """Leave out the empty slots.  Depths stay as they are."""
-    count = 0
-    for word in range(stack.taken.size):
-        stack.below[word] = count
-        count += count_ones(int(stack.taken[word]))
     for page in range(stack.pages.shape[0]):
         slot = int(stack.pages[page, SLOT])
         if slot >= 0:
-            stack.pages[page, SLOT] = slot_anew(slot, stack)
+            stack.pages[page, SLOT] = slot - empty_before(slot, stack)
     move_holes(stack)
-    fill_slots(count, stack)
+    stack.numbers[NEXT_SLOT] -= stack.numbers[EMPTY]
+    stack.numbers[EMPTY] = 0
+    stack.empty[:] = 0
+    stack.before_word[:] = 0
+    stack.before_section[:] = 0
+    stack.before_part[:] = 0
 
 
 @inner_kernel
@@ -206,24 +169,5 @@ def move_holes(stack: Stack) -> None:
         while left:
             lowest = left & -left
             left -= lowest
-            add_hole(slot_anew(word * WORD_SLOTS + highest_one(lowest), stack), stack)
-
-
-@inner_kernel
-def fill_slots(count: int, stack: Stack) -> None:
-    """Take the first slots, and no others."""
-    stack.numbers[NEXT_SLOT] = count
-    for word in range(stack.taken.size):
-        stack.taken[word] = ALL_ONES >> (WORD_SLOTS - taken_of(word, WORD_SLOTS, count))
-    for group in range(stack.group_taken.size):
-        stack.group_taken[group] = taken_of(group, GROUP_SLOTS, count)
-    for section in range(stack.section_taken.size):
-        stack.section_taken[section] = taken_of(section, SECTION_SLOTS, count)
-    for part in range(stack.part_taken.size):
-        stack.part_taken[part] = taken_of(part, PART_SLOTS, count)
-
-
-@inlined_kernel
-def taken_of(place: int, size: int, count: int) -> int:
-    """Say how many of the slots in a place of that size are among the first so many."""
-    return min(max(count - place * size, 0), size)
+            slot = word * WORD_SLOTS + highest_one(lowest)
+            add_hole(slot - empty_before(slot, stack), stack)

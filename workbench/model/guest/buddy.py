@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from workbench.model.compiled import kernel
-from workbench.model.guest.columns import NEVER, NEXT_PASS_NS, NO_PAGE, NOT_FREE, NOW_NS, GuestState
+from workbench.model.guest.columns import (
+    NEVER,
+    NEXT,
+    NEXT_PASS_NS,
+    NO_PAGE,
+    NOT_FREE,
+    NOW_NS,
+    PREVIOUS,
+    GuestState,
+)
 from workbench.units import HUGE_PAGE_ORDER, LARGEST_ORDER
 
 if TYPE_CHECKING:
@@ -28,8 +37,7 @@ def new_guest(page_count: int, constants: GuestConstants) -> GuestState:
     return GuestState(
         block_order=np.full(page_count, NOT_FREE, np.int8),
         is_reported=np.zeros(page_count, np.bool_),
-        next_page=np.full(page_count, NO_PAGE, np.int32),
-        previous_page=np.full(page_count, NO_PAGE, np.int32),
+        links=np.full((-(-page_count // 2), 2), NO_PAGE, np.int32),
         first_page=np.full(lists, NO_PAGE, np.int64),
         last_page=np.full(lists, NO_PAGE, np.int64),
         block_count=np.zeros(lists, np.int64),
@@ -56,13 +64,13 @@ def zone_of(page: int, constants: GuestConstants) -> int:
 def add_first(page: int, order: int, zone: int, guest: GuestState) -> None:
     """Put a free block at the head of its list."""
     first = guest.first_page[zone, order]
-    guest.previous_page[page] = NO_PAGE
-    guest.next_page[page] = first
+    guest.links[page >> 1, PREVIOUS] = NO_PAGE
+    guest.links[page >> 1, NEXT] = first
     guest.first_page[zone, order] = page
     if first == NO_PAGE:
         guest.last_page[zone, order] = page
     else:
-        guest.previous_page[first] = page
+        guest.links[first >> 1, PREVIOUS] = page
     count_block(page, order, zone, guest)
 
 
@@ -70,13 +78,13 @@ def add_first(page: int, order: int, zone: int, guest: GuestState) -> None:
 def add_last(page: int, order: int, zone: int, guest: GuestState) -> None:
     """Put a free block at the tail of its list."""
     last = guest.last_page[zone, order]
-    guest.previous_page[page] = last
-    guest.next_page[page] = NO_PAGE
+    guest.links[page >> 1, PREVIOUS] = last
+    guest.links[page >> 1, NEXT] = NO_PAGE
     guest.last_page[zone, order] = page
     if last == NO_PAGE:
         guest.first_page[zone, order] = page
     else:
-        guest.next_page[last] = page
+        guest.links[last >> 1, NEXT] = page
     count_block(page, order, zone, guest)
 
 
@@ -92,16 +100,16 @@ def count_block(page: int, order: int, zone: int, guest: GuestState) -> None:
 def remove_block(page: int, zone: int, guest: GuestState) -> int:
     """Take a free block off its list, which also makes it unreported.  Returns its order."""
     order = int(guest.block_order[page])
-    previous_page = guest.previous_page[page]
-    next_page = guest.next_page[page]
+    previous_page = guest.links[page >> 1, PREVIOUS]
+    next_page = guest.links[page >> 1, NEXT]
     if previous_page == NO_PAGE:
         guest.first_page[zone, order] = next_page
     else:
-        guest.next_page[previous_page] = next_page
+        guest.links[previous_page >> 1, NEXT] = next_page
     if next_page == NO_PAGE:
         guest.last_page[zone, order] = previous_page
     else:
-        guest.previous_page[next_page] = previous_page
+        guest.links[next_page >> 1, PREVIOUS] = previous_page
     guest.block_order[page] = NOT_FREE
     guest.is_reported[page] = False
     guest.block_count[zone, order] -= 1
@@ -112,15 +120,15 @@ def remove_block(page: int, zone: int, guest: GuestState) -> int:
 @kernel
 def make_first(page: int, zone: int, order: int, guest: GuestState) -> None:
     """Turn a list round so that this block is its head, and what stood before it is at its end."""
-    previous_page = guest.previous_page[page]
+    previous_page = guest.links[page >> 1, PREVIOUS]
     if previous_page == NO_PAGE:
         return
     first = guest.first_page[zone, order]
     last = guest.last_page[zone, order]
-    guest.next_page[last] = first
-    guest.previous_page[first] = last
-    guest.next_page[previous_page] = NO_PAGE
-    guest.previous_page[page] = NO_PAGE
+    guest.links[last >> 1, NEXT] = first
+    guest.links[first >> 1, PREVIOUS] = last
+    guest.links[previous_page >> 1, NEXT] = NO_PAGE
+    guest.links[page >> 1, PREVIOUS] = NO_PAGE
     guest.first_page[zone, order] = page
     guest.last_page[zone, order] = previous_page
 

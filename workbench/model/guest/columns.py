@@ -28,7 +28,7 @@ class GuestConstants(NamedTuple):
 
     zone_first: Int64Array
     zone_stop: Int64Array
-    """Zones from the lowest addresses up.  Arrays of shape (zone,)."""
+    """Zones from the lowest addresses up, which begin at even pages.  Arrays of shape (zone,)."""
     low_watermark_pages: Int64Array
     """A pass leaves a zone alone in which little more is free.  Shape (zone,)."""
     reporting_order: int
@@ -46,9 +46,9 @@ class GuestState(NamedTuple):
     """Order of the free block that begins at a page, or NOT_FREE.  Shape (page,)."""
     is_reported: BoolArray
     """Whether the free block that begins here was reported as it is.  Shape (page,)."""
-    next_page: Int32Array
-    previous_page: Int32Array
-    """Neighbours in the free list.  Shape (page,)."""
+    links: Int32Array
+    """NEXT and PREVIOUS in the free list of the block that begins at one page of a pair.  None
+    begins at the other: two buddies that are free are one block.  Shape (pair, 2)."""
     first_page: Int64Array
     last_page: Int64Array
     """Ends of each free list.  Shape (zone, order)."""
@@ -68,6 +68,10 @@ class GuestState(NamedTuple):
     worker: Int64Array
     """NOW_NS, NEXT_PASS_NS, ELEMENT, ROOM and ROW."""
 
+
+NEXT: Final = 0
+"""Index into `links`: the block that follows in the free list, or NO_PAGE."""
+PREVIOUS: Final = 1
 
 NOW_NS: Final = 0
 """Index into `worker`: what time it is."""

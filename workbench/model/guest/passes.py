@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from workbench.model.compiled import kernel
 from workbench.model.guest.buddy import make_first, put_back, remove_block
-from workbench.model.guest.columns import ELEMENT, NEVER, NEXT_PASS_NS, NO_PAGE, NOW_NS, ROOM
+from workbench.model.guest.columns import ELEMENT, NEVER, NEXT, NEXT_PASS_NS, NO_PAGE, NOW_NS, ROOM
 from workbench.model.guest.events import REPORT, write_event
 from workbench.model.guest.reporting import full_reports, has_room_to_report
 from workbench.units import LARGEST_ORDER
@@ -62,7 +62,7 @@ def report_list(
     reports_left = full_reports(guest.block_count[zone, order], constants.reporting_capacity)
     page = guest.first_page[zone, order]
     while page != NO_PAGE:
-        next_page = guest.next_page[page]
+        next_page = guest.links[page >> 1, NEXT]
         if guest.is_reported[page]:
             page = next_page
         elif reports_left == 0:
