@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -246,6 +247,22 @@ def test_the_present_state_of_a_running_guest_is_read(tmp_path: Path) -> None:
     assert found.qemu_build_id
     assert held.any()
     assert replay(read_trace(output)).events["skipped"]["poisoned"] == 1
+
+
+def test_a_qemu_whose_file_was_replaced_is_captured(tmp_path: Path) -> None:
+    """As after an upgrade of the package: the process runs a file that has no name any more."""
+    program = tmp_path / "qemu-system-old"
+    shutil.copy(shutil.which(QEMU) or QEMU, program)
+    output = tmp_path / "x.trace"
+    # Debian's QEMU looks for its modules beside its program, unless it is told where they are.
+    modules = "QEMU_MODULE_DIR=/usr/lib/x86_64-linux-gnu/qemu"
+    with machine(tmp_path, "old-file", qemu=("env", modules, str(program))) as old:
+        program.unlink()
+        program.write_text("not the one")
+        with Capture([Target(pid=old.process.pid)], output, Origin(command="test")):
+            old.device.report([(FIRST, PAGE_BYTES)])
+
+    assert reports_of(read_trace(output), "old-file") == 1
 
 
 def test_the_closest_name_is_offered(tmp_path: Path) -> None:
