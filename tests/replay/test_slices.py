@@ -264,3 +264,23 @@ def test_a_trace_with_a_hole_is_not_sliced(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match="3 of its segments are missing; `workbench repair`"):
         cut(whole, tmp_path / "part.trace", 1)
+
+
+@pytest.mark.parametrize(
+    ("first", "stop", "came", "ended"),
+    [(0, 3, 2, None), (1, 9, 2, 4), (3, 9, None, 4), (2, 4, None, None), (5, 9, None, 4)],
+)
+def test_a_machine_that_came_or_ended_is_there_when_it_was(
+    tmp_path: Path, first: int, stop: int, came: int | None, ended: int | None
+) -> None:
+    """In a part that begins after it came, or ends before it does, it is there throughout."""
+
+    def clock(seconds: int | None) -> int | None:
+        return None if seconds is None else START_NS + seconds * NANOSECONDS
+
+    times = {"attached_time_ns": clock(2), "ended_time_ns": clock(4)}
+    machines = [started("a"), started("b").model_copy(update=times)]
+    whole = write_trace(tmp_path / "whole.trace", [], machines=machines)
+    _, found = cut(whole, tmp_path / "part.trace", first, stop).manifest.virtual_machines
+
+    assert (found.attached_time_ns, found.ended_time_ns) == (clock(came), clock(ended))

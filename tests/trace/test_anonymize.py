@@ -14,7 +14,15 @@ from tests.synthetic import RAM_BYTES, REPORTED, inflate, manifest, touch, write
 from workbench.measure import result_document
 from workbench.replay import replay
 from workbench.schema import TABLES, Kind
-from workbench.trace import Probe, RamBlock, Trace, TraceWriter, anonymize_trace, read_trace
+from workbench.trace import (
+    NotCaptured,
+    Probe,
+    RamBlock,
+    Trace,
+    TraceWriter,
+    anonymize_trace,
+    read_trace,
+)
 from workbench.trace.rotation import LARGEST_BLOCK_BYTES, Rotation, find_rotation
 from workbench.units import HUGE_PAGE_BYTES, MIB, PAGE_BYTES
 
@@ -40,6 +48,9 @@ def identifying() -> Trace:
             "lab_settings": {NAME: NAME},
             "created": "2031-07-09T12:00:00+00:00",
             "clock": NAME,
+            "access_source": NAME,
+            "lowered_time_ns": facts.start_time_ns + 9,
+            "not_captured": (NotCaptured(name=NAME, reason=NAME),),
             "host": facts.host.model_copy(
                 update={"kernel": f"6.18.44-{NAME}", "transparent_huge_page": NAME}
             ),
@@ -51,6 +62,9 @@ def identifying() -> Trace:
                         "machine_type": f"pc-q35-{NAME}",
                         "accelerator": NAME,
                         "arguments": (NAME, f"-name {NAME}"),
+                        "qemu_build_id": NAME,
+                        "attached_time_ns": facts.start_time_ns + 5,
+                        "ended_time_ns": facts.start_time_ns + 7,
                         "ram_blocks": (block,),
                         "guest": machine.guest.model_copy(update={"kernel": f"6.1.0-{NAME}"}),
                     }
@@ -95,7 +109,12 @@ def test_no_file_holds_a_name_a_date_or_a_clock(tmp_path: Path) -> None:
     assert made.columns("guest_samples")["guest_time_ns"].tolist() == [0]
     assert made.manifest.host.kernel == "6.18.44"
     assert made.manifest.host.swap == ("swap0", "zram1")
-    assert made.manifest.virtual_machines[0].machine_type == "q35"
+    (machine,) = made.manifest.virtual_machines
+    start_ns = made.manifest.start_time_ns
+    assert machine.machine_type == "q35"
+    assert (machine.attached_time_ns, machine.ended_time_ns) == (start_ns + 5, start_ns + 7)
+    assert made.manifest.lowered_time_ns == start_ns + 9
+    assert len(made.manifest.not_captured) == 1
 
 
 @pytest.mark.parametrize("path", sorted(BUNDLED.glob("*.trace")), ids=lambda path: path.stem)

@@ -64,12 +64,7 @@ def capture(
     from workbench.capture.guests import Target
     from workbench.capture.privileges import require_privileges
     from workbench.capture.recorder import Capture, Origin
-    from workbench.cli.made_trace import (
-        hand_over,
-        refuse_existing,
-        refuse_losses,
-        this_command,
-    )
+    from workbench.cli.made_trace import hand_over, refuse_existing, refuse_losses, this_command
 
     seconds = None if duration is None else parse_seconds(duration)
     share = None if budget is None else parse_share(budget)
@@ -85,13 +80,19 @@ def capture(
             _wait(recording, stopped, seconds)
     _tell(recording)
     hand_over(output, as_json=as_json)
-    if recording.all_ended and not every:
+    if not every:
+        _refuse_ends(recording, output)
+    refuse_losses(output, allow_lost=allow_lost)
+
+
+def _refuse_ends(recording: Capture, output: Path) -> None:
+    """Say so if there was nobody left to capture."""
+    if recording.all_ended:
         ended = ", ".join(map(str, recording.ended_pids))
         raise HostError(
             f"the QEMU with pid {ended} ended before the capture did; all it did until then is in "
             f"{output}"
         )
-    refuse_losses(output, allow_lost=allow_lost)
 
 
 def _chosen_pids(pids: Sequence[int], *, name: str | None, every: bool) -> list[int]:

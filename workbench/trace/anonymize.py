@@ -15,7 +15,7 @@ import numpy as np
 from workbench import __version__
 from workbench.schema import EVENTS, GUEST_SAMPLES, NO_BLOCK, SAMPLES, SCHEMA_VERSION, STATE, Kind
 from workbench.trace.derived import copy_tables, fresh_trace, refuse_missing_segments
-from workbench.trace.manifest import GuestFacts, Probe
+from workbench.trace.manifest import GuestFacts, NotCaptured, Probe
 from workbench.trace.rotation import LARGEST_BLOCK_BYTES, Rotation, find_rotation
 from workbench.units import NANOSECONDS
 
@@ -143,6 +143,7 @@ class _Change:
 
 
 def _manifest(manifest: Manifest, start_ns: int) -> Manifest:
+    shift_ns = start_ns - manifest.start_time_ns
     return manifest.model_copy(
         update={
             "schema_version": SCHEMA_VERSION,
@@ -154,13 +155,24 @@ def _manifest(manifest: Manifest, start_ns: int) -> Manifest:
             "created": _CREATED,
             "clock": "CLOCK_MONOTONIC",
             "start_time_ns": start_ns,
+            "access_source": None if manifest.access_source is None else "a sampler",
+            "lowered_time_ns": _shifted(manifest.lowered_time_ns, shift_ns),
             "host": _host(manifest.host),
             "virtual_machines": tuple(
-                _machine(machine, vm) for vm, machine in enumerate(manifest.virtual_machines)
+                _machine(machine, vm, shift_ns)
+                for vm, machine in enumerate(manifest.virtual_machines)
+            ),
+            "not_captured": tuple(
+                NotCaptured(name=f"other{number}", reason="not captured")
+                for number in range(len(manifest.not_captured))
             ),
             "probes": tuple(_probe(probe, n) for n, probe in enumerate(manifest.probes)),
         }
     )
+
+
+def _shifted(time_ns: int | None, shift_ns: int) -> int | None:
+    return None if time_ns is None else max(time_ns + shift_ns, 0)
 
 
 def _host(host: HostFacts) -> HostFacts:
@@ -178,7 +190,7 @@ def _host(host: HostFacts) -> HostFacts:
     )
 
 
-def _machine(machine: VirtualMachine, vm: int) -> VirtualMachine:
+def _machine(machine: VirtualMachine, vm: int, shift_ns: int) -> VirtualMachine:
     kinds = (kind for kind in _MACHINES if kind in machine.machine_type)
     accelerator = machine.accelerator
     kernel = machine.guest.kernel
@@ -189,6 +201,9 @@ def _machine(machine: VirtualMachine, vm: int) -> VirtualMachine:
             "machine_type": next(kinds, "unknown"),
             "accelerator": accelerator if accelerator in _ACCELERATORS else "unknown",
             "arguments": (),
+            "qemu_build_id": "",
+            "attached_time_ns": _shifted(machine.attached_time_ns, shift_ns),
+            "ended_time_ns": _shifted(machine.ended_time_ns, shift_ns),
             "ram_blocks": tuple(
                 block.model_copy(update={"name": f"ram{number}"})
                 for number, block in enumerate(machine.ram_blocks)

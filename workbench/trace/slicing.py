@@ -150,12 +150,17 @@ def _manifest(manifest: Manifest, part: Part, moment: Moment) -> Manifest:
     ends_within = part.stop_ns is not None and part.stop_ns <= manifest.duration_ns
     stop_ns = part.stop_ns if ends_within and part.stop_ns is not None else manifest.duration_ns
     machines = zip(manifest.virtual_machines, moment.registers, strict=True)
-    described = [_machine(machine, registers) for machine, registers in machines]
+    begin_ns = manifest.start_time_ns + first_ns
+    end_ns = manifest.start_time_ns + stop_ns
+    described = [
+        _present(_machine(machine, registers, is_later=first_ns > 0), begin_ns, end_ns)
+        for machine, registers in machines
+    ]
     chosen = _machine_number(manifest, part)
     return manifest.model_copy(
         update={
             "schema_version": SCHEMA_VERSION,
-            "start_time_ns": manifest.start_time_ns + first_ns,
+            "start_time_ns": begin_ns,
             "duration_ns": stop_ns - first_ns,
             "complete": manifest.complete or ends_within,
             "mid_life": manifest.mid_life or first_ns > 0,
@@ -164,7 +169,21 @@ def _manifest(manifest: Manifest, part: Part, moment: Moment) -> Manifest:
     )
 
 
-def _machine(machine: VirtualMachine, registers: Registers) -> VirtualMachine:
+def _present(machine: VirtualMachine, begin_ns: int, end_ns: int) -> VirtualMachine:
+    """Forget that a machine came before the part, or ended behind it: it is there throughout."""
+    came_ns, ended_ns = machine.attached_time_ns, machine.ended_time_ns
+    is_old = came_ns is None or came_ns <= begin_ns
+    outlives = ended_ns is None or ended_ns >= end_ns
+    return machine.model_copy(
+        update={
+            "attached_time_ns": None if is_old else came_ns,
+            "ended_time_ns": None if outlives else ended_ns,
+        }
+    )
+
+
+def _machine(machine: VirtualMachine, registers: Registers, *, is_later: bool) -> VirtualMachine:
+    read = {"reporting_queue": None, "hint_queue": None, "hint_cmd_id": None}
     is_known = bool(registers.features or registers.poison_val)
     is_same = registers.shadow_poison_val == registers.poison_val
     return machine.model_copy(
@@ -175,6 +194,8 @@ def _machine(machine: VirtualMachine, registers: Registers) -> VirtualMachine:
             "shadow_poison_val": None if is_same else registers.shadow_poison_val,
             "discard_inhibited": registers.discard_inhibited,
             "hint_command": registers.hint_command,
+            # What the capture read when it began says nothing of later.
+            **(read if is_later else {}),
         }
     )
 

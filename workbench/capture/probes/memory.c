@@ -2,7 +2,7 @@
 //
 // A fault, its allocation and the change of the process's counters come from one thread, in this
 // order: they are joined here, and recorded as one.  A thread that reclaims memory inside its fault
-// also allocates (compressed swap lives in memory) and changes counters: that is not the fault's own.
+// also allocates (compressed swap lives in memory) and changes counters, neither for the fault.
 // -D setting: RING_PAGES.
 
 #define MOVABLE 1  // Linux include/linux/mmzone.h, MIGRATE_MOVABLE: user pages, never page tables.
