@@ -23,8 +23,8 @@ TYPES: list[Any] = [
     *(pa.list_(pa.int64()), pa.struct([("a", pa.int64())]), pa.dictionary(pa.int8(), pa.string())),
 ]
 
-BOMB_ROWS = 1 << 25
-"""Of 62 bytes each: two gigabytes of events in a file of some kilobytes."""
+BOMB_ROWS = 1 << 24
+"""Of 62 bytes each: a gigabyte of events in a file of some kilobytes."""
 
 
 def read(path: Path) -> pa.Table:

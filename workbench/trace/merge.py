@@ -119,10 +119,10 @@ def merge_rows(
         size = put_in_order = size - ready
         held = [{name: whole[name][ready:] for name in whole}] if put_in_order else []
         if held_rows_max is not None and put_in_order > held_rows_max:
-            raise _too_many_wait(folder, held_rows_max)
+            raise _disorder(folder, held_rows_max)
 
 
-def _too_many_wait(folder: Path, held_rows_max: int) -> InputError:
+def _disorder(folder: Path, held_rows_max: int) -> InputError:
     return InputError(
         f"{folder}: more than {held_rows_max:,} rows are out of the order of time, too many to put "
         "in order piece by piece; read or replay the trace whole, or write the trace anew in order"
