@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
+import mmap
 import re
 from dataclasses import dataclass, field
 from importlib import resources
@@ -15,7 +15,8 @@ import numpy as np
 from workbench.capture.bcc_loader import load_bcc, stderr_of_libraries
 from workbench.capture.host import tracing_folder
 from workbench.capture.program_runs import read_runs
-from workbench.capture.records import RAW_DTYPE, Loss, Source, render_header
+from workbench.capture.records import Loss, Source, render_header
+from workbench.capture.ring import Ring
 from workbench.errors import HostError
 from workbench.trace import Probe
 
@@ -169,28 +170,16 @@ class Probes:
     files: tuple[ProbeFile, ...]
     absent: tuple[Probe, ...]
     bpf: Any
+    ring: Ring
     _counts: npt.NDArray[np.int64] = field(
         default_factory=lambda: np.zeros(max(Source) + 1, np.int64)
     )
-    _buffers: list[bytes] = field(default_factory=list)
 
     def read(self) -> npt.NDArray[np.void]:
         """Take everything out of the ring."""
-        self.bpf.ring_buffer_consume()
-        records = np.frombuffer(b"".join(self._buffers), dtype=RAW_DTYPE)
-        self._buffers.clear()
+        records = self.ring.take()
         self._counts += np.bincount(records["source"], minlength=self._counts.size)
         return records
-
-    def listen(self) -> None:
-        """Collect the ring's records as bytes: they are decoded in batches."""
-        append = self._buffers.append
-        string_at = ctypes.string_at
-
-        def on_record(_context: object, data: int, size: int) -> None:
-            append(string_at(data, size))
-
-        self.bpf["records"].open_ring_buffer(on_record)
 
     def admit(self, qemu: Qemu) -> None:
         """Let the probes see a guest.
@@ -303,9 +292,7 @@ def load_probes(qemus: Sequence[Qemu], *, ring_pages: int = _RING_PAGES) -> Prob
             bpf.attach_tracepoint(tp=trace_point, fn_name=file.attach)
     for qemu in qemus:
         _attach_entries(bpf, qemu)
-    probes = Probes(files, absent, bpf)
-    probes.listen()
-    return probes
+    return Probes(files, absent, bpf, Ring(bpf["records"].map_fd, ring_pages * mmap.PAGESIZE))
 
 
 def _choose_files() -> tuple[tuple[ProbeFile, ...], tuple[Probe, ...]]:
