@@ -49,6 +49,9 @@ UNKNOWN_BLOCK: Final = NO_BLOCK - 1
 KINDS: Final = max(Kind) + 1
 OUTCOMES: Final = max(Outcome) + 1
 
+OUTCOME_SHIFT: Final = 8
+"""Of an outcome beside a surprise in one number."""
+
 HALF_BITS: Final = 32
 HALF_MASK: Final = (1 << HALF_BITS) - 1
 """Lengths may be anything up to 63 bits: their halves are added up apart, upper and lower."""
@@ -112,6 +115,8 @@ class Fleet(NamedTuple):
     first_block: Int64Array
     """Where the blocks of each machine begin in `constants.blocks`.  Shape (vm,)."""
     block_count: Int64Array
+    first_page: Int64Array
+    """Where the first block of each begins in the page space: where to look ahead."""
     devices: DeviceState
     """The registers of each machine's device.  Arrays of shape (vm,)."""
     host: HostState
@@ -264,11 +269,10 @@ def tally_change(time_ns: int, before: Before, host: HostState, tally: Tally) ->
 
 
 @inlined_kernel
-def write_ledger(
-    row: int, became: tuple[int, int], before: Before, host: HostState, ledger: Ledger
-) -> None:
-    """Write down what an event did, and before it its outcome and surprise."""
-    ledger.outcome[row], ledger.surprise[row] = became
+def write_ledger(row: int, became: int, before: Before, host: HostState, ledger: Ledger) -> None:
+    """Write down what an event did: its outcome and surprise, and what it changed."""
+    ledger.outcome[row] = became >> OUTCOME_SHIFT
+    ledger.surprise[row] = became & ((1 << OUTCOME_SHIFT) - 1)
     ledger.resident_delta_pages[row] = host.totals[RESIDENT_PAGES] - before.resident_pages
     ledger.swapped_delta_pages[row] = host.totals[SWAPPED_PAGES] - before.swapped_pages
     ledger.freed_pages[row] = max(before.held_pages - host.totals[HELD_PAGES], 0)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workbench.model.columns import FIRST_PAGE
+from workbench.model.columns import FIRST_PAGE, USED_BYTES
 from workbench.model.compiled import inlined_kernel, inner_kernel, kernel
 from workbench.model.device import DISCARDED
-from workbench.model.fault import NO_SURPRISE
+from workbench.model.fault import NO_SURPRISE, RESIDENT_ALREADY
+from workbench.model.page_bits import RESIDENT, STATE
 from workbench.model.prefetch import prefetch
 from workbench.model.run import (
     DISCARD_FAILED,
@@ -22,6 +23,8 @@ from workbench.model.run import (
 from workbench.model.tally import (
     AHEAD_EVENTS,
     DIFFERING,
+    LAST_NS,
+    OUTCOME_SHIFT,
     SWAP_IN,
     SWAP_IN_FAULTS,
     before_event,
@@ -32,7 +35,7 @@ from workbench.model.tally import (
     trace_event,
     write_ledger,
 )
-from workbench.units import PAGE_BYTES
+from workbench.units import PAGE_SHIFT
 
 if TYPE_CHECKING:
     from workbench.model.columns import Ledger
@@ -43,10 +46,25 @@ if TYPE_CHECKING:
 def ask_ahead(row: int, events: TraceEvents, fleet: Fleet) -> int:
     """Ask for the page that a later event is about, and give its number; any number may come."""
     later = min(row + AHEAD_EVENTS, events.kind.size - 1)
-    first_page = fleet.constants.blocks[fleet.first_block[events.vm[later]], FIRST_PAGE]
-    page = first_page + events.offset_bytes[later] // PAGE_BYTES
+    page = fleet.first_page[events.vm[later]] + (events.offset_bytes[later] >> PAGE_SHIFT)
     prefetch(fleet.host.pages, page)
     return int(page)
+
+
+@inlined_kernel
+def is_plain_hit(row: int, events: TraceEvents, fleet: Fleet) -> bool:
+    """Tell whether an event is a fault on a page that is there, which changes nothing at all."""
+    vm, block = events.vm[row], events.ram_block[row]
+    offset_bytes = events.offset_bytes[row]
+    if events.kind[row] != FAULT or events.status[row] & SWAP_IN != 0:
+        return False
+    if block < 0 or block >= fleet.block_count[vm] or offset_bytes < 0:
+        return False
+    blocks, own = fleet.constants.blocks, fleet.first_block[vm] + block
+    if offset_bytes >= blocks[own, USED_BYTES]:
+        return False
+    page = blocks[own, FIRST_PAGE] + (offset_bytes >> PAGE_SHIFT)
+    return bool(fleet.host.pages[page] & STATE == RESIDENT)
 
 
 @inner_kernel
@@ -71,43 +89,56 @@ def tally_other(
 
 
 @inner_kernel
-def tally_rows(
-    rows: tuple[int, int], events: TraceEvents, fleet: Fleet, tally: Tally, ledger: Ledger
-) -> int:
-    """Apply and tally every event of these rows; see `run_tally`."""
+def tally_row(row: int, events: TraceEvents, event: Event, fleet: Fleet, tally: Tally) -> int:
+    """Apply and tally one event that can be accepted.
+
+    Returns
+    -------
+    What was surprising, and above it the outcome: see `OUTCOME_SHIFT`.
+    """
     host = fleet.host
+    before = before_event(host)
+    if event.kind == FAULT:
+        outcome, surprise = apply_fault(event, fleet.constants, host)
+        tally.sums[SWAP_IN_FAULTS] += event.status & SWAP_IN != 0
+    else:
+        outcome, surprise = tally_other(row, events, event, fleet, tally)
+    tally_swap(event, outcome, before, host, tally)
+    tally_change(events.time_ns[row], before, host, tally)
+    tally.occurrences[events.vm[row], event.kind, outcome] += 1
+    if surprise != NO_SURPRISE:
+        tally.surprises[surprise] += 1
+    return int(outcome << OUTCOME_SHIFT | surprise)
+
+
+@inner_kernel
+def tally_events(events: TraceEvents, fleet: Fleet, tally: Tally, ledger: Ledger) -> int:
+    """Apply and tally every event; see `run_tally`."""
     writes_ledger = ledger.outcome.size > 0
-    for row in range(rows[0], rows[1]):
+    for row in range(events.kind.size):
         ask_ahead(row, events, fleet)
+        if not writes_ledger and is_plain_hit(row, events, fleet):
+            tally.occurrences[events.vm[row], FAULT, RESIDENT_ALREADY] += 1
+            tally.sums[LAST_NS] = max(tally.sums[LAST_NS], events.time_ns[row])
+            continue
         event = trace_event(row, events, fleet)
         if not is_acceptable(event, fleet.constants):
             return row
-        before = before_event(host)
-        if event.kind == FAULT:
-            outcome, surprise = apply_fault(event, fleet.constants, host)
-            tally.sums[SWAP_IN_FAULTS] += event.status & SWAP_IN != 0
-        else:
-            outcome, surprise = tally_other(row, events, event, fleet, tally)
-        tally_swap(event, outcome, before, host, tally)
-        tally_change(events.time_ns[row], before, host, tally)
-        tally.occurrences[events.vm[row], event.kind, outcome] += 1
-        if surprise != NO_SURPRISE:
-            tally.surprises[surprise] += 1
+        before = before_event(fleet.host)
+        became = tally_row(row, events, event, fleet, tally)
         if writes_ledger:
-            write_ledger(row, (outcome, surprise), before, host, ledger)
+            write_ledger(row, became, before, fleet.host, ledger)
     return OK
 
 
 @kernel
-def run_tally(
-    rows: tuple[int, int], events: TraceEvents, fleet: Fleet, tally: Tally, ledger: Ledger
-) -> int:
-    """Apply every event of the rows [first, stop) in order, and add up what they did.
+def run_tally(events: TraceEvents, fleet: Fleet, tally: Tally, ledger: Ledger) -> int:
+    """Apply every event in order, and add up what they did.
 
     Parameters
     ----------
-    rows
-        First and stop.  That times pages in one call do not overflow is seen to by the caller.
+    events
+        As many that pages times their nanoseconds do not overflow.
     ledger
         To be filled, too, if it has any rows: as many as `events` has.
 
@@ -116,4 +147,4 @@ def run_tally(
     OK, or the row of the first event that cannot be accepted; those before it are applied.
     """
     # Within this kernel Numba counts references, which would take longer than all it does.
-    return tally_rows(rows, events, fleet, tally, ledger)
+    return tally_events(events, fleet, tally, ledger)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 import numpy as np
 
 from workbench.errors import InputError
-from workbench.model import OK, RESIDENT_PAGES, SWAPPED_PAGES, DeviceState, new_ledger
+from workbench.model import FIRST_PAGE, OK, RESIDENT_PAGES, SWAPPED_PAGES, DeviceState, new_ledger
+from workbench.model import Ledger as MachineLedger
 from workbench.model.reclaim import run_served_tally
 from workbench.model.tally import (
     PAGE_NS,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from workbench.model import HostState, Ledger
+    from workbench.model import HostState
     from workbench.replay.decisions import Happened
     from workbench.replay.memory import ModelledHost
     from workbench.replay.page_space import PageSpace
@@ -102,7 +103,9 @@ class MachineTallies:
         self._tally = new_tally(machines, trace.manifest.start_time_ns, self._fleet.host)
         self._no_ledger = new_ledger(0)
 
-    def apply(self, happened: Happened, *, keeps_ledger: bool = False) -> tuple[Tallied, Ledger]:
+    def apply(
+        self, happened: Happened, *, keeps_ledger: bool = False
+    ) -> tuple[Tallied, MachineLedger]:
         """Replay the next events, and say what they came to.
 
         Parameters
@@ -118,8 +121,9 @@ class MachineTallies:
         size = happened.columns["kind"].size
         ledger = new_ledger(size) if keeps_ledger else self._no_ledger
 
-        def run(rows: tuple[int, int], events: TraceEvents) -> int:
-            return run_tally(rows, events, self._fleet, self._tally, ledger)
+        def run(events: TraceEvents, rows: slice) -> int:
+            own = MachineLedger._make(column[rows] for column in ledger)
+            return run_tally(events, self._fleet, self._tally, own)
 
         return self._tallied(happened, run), ledger
 
@@ -134,23 +138,20 @@ class MachineTallies:
         memory = host.memory_with_room()
         records = self._trace.manifest.access_interval_ns is not None
 
-        def run(rows: tuple[int, int], events: TraceEvents) -> int:
-            return run_served_tally(rows, events, (memory, self._fleet), self._tally, records)
+        def run(events: TraceEvents, _rows: slice) -> int:
+            return run_served_tally(events, memory, self._fleet, self._tally, records)
 
         return self._tallied(happened, run)
 
-    def _tallied(
-        self, happened: Happened, run: Callable[[tuple[int, int], TraceEvents], int]
-    ) -> Tallied:
+    def _tallied(self, happened: Happened, run: Callable[[TraceEvents, slice], int]) -> Tallied:
         events = _trace_events(happened)
         for array in (self._tally.occurrences, self._tally.surprises, self._tally.sums):
             array[:] = 0
         for rows in self._pieces(events.time_ns):
-            stopped_at = run(rows, events)
+            stopped_at = run(TraceEvents._make(column[rows] for column in events), rows)
             if stopped_at != OK:
-                raise InputError(
-                    describe_row(self._trace, happened.columns, stopped_at, self._applied)
-                )
+                row = rows.start + stopped_at
+                raise InputError(describe_row(self._trace, happened.columns, row, self._applied))
         self._applied += events.kind.size
         return Tallied(
             happened.columns,
@@ -161,7 +162,7 @@ class MachineTallies:
             self._pages(1, SWAPPED_PAGES),
         )
 
-    def _pieces(self, time_ns: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    def _pieces(self, time_ns: npt.NDArray[np.int64]) -> Iterator[slice]:
         """Give rows whose pages times nanoseconds an int64 holds, all of them in order."""
         most_ns = (1 << _PAGE_NS_BITS) // max(self._fleet.host.pages.size, 1)
         first = 0
@@ -169,7 +170,7 @@ class MachineTallies:
             begin_ns = int(time_ns[first])
             stop = int(np.searchsorted(time_ns[first:], begin_ns + most_ns, side="right")) + first
             self._settle(begin_ns)
-            yield first, stop
+            yield slice(first, stop)
             first = stop
 
     def _settle(self, time_ns: int) -> None:
@@ -199,6 +200,7 @@ def _fleet(trace: Trace, space: PageSpace, host: HostState) -> Fleet:
     return Fleet(
         constants=space.constants,
         first_block=space.first_block,
+        first_page=space.constants.blocks[space.first_block, FIRST_PAGE].copy(),
         block_count=np.bincount(space.block_vm, minlength=len(machines)).astype(np.int64),
         devices=DeviceState(
             features=features,

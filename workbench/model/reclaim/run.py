@@ -9,7 +9,7 @@ from workbench.model.page_bits import IS_LIVE, IS_ZERO, ON_LIST, RESIDENT, STATE
 from workbench.model.prefetch import prefetch
 from workbench.model.reclaim.columns import INACTIVE, LIMIT_PAGES, REQUEST, ROW, SLOTS_USED
 from workbench.model.reclaim.lists import add_first, folio_of
-from workbench.model.reclaim.touch import WRITE, discard, free_pages, touch_page
+from workbench.model.reclaim.touch import WRITE, discard, free_pages, touch_one, touch_page
 from workbench.schema import Kind
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def serve_request(row: int, requests: Requests, memory: Memory) -> None:
         return
     if kind != FREE or status & WRITE != 0:
         for page in range(first, stop):
-            touch_page(page, requests.block[row], requests.allocated_bytes[row], status, memory)
+            touch_one(page, requests.block[row], requests.allocated_bytes[row], status, memory)
     if kind == FREE:
         free_pages(first, stop, memory)
     if kind == FREE and status & WRITE != 0:

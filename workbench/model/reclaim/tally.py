@@ -24,7 +24,7 @@ from workbench.model.reclaim.columns import (
     REQUEST,
     ROW,
 )
-from workbench.model.reclaim.touch import WRITE, discard, free_pages, touch_page
+from workbench.model.reclaim.touch import WRITE, discard, free_pages, touch_one, touch_page
 from workbench.model.run import (
     ACCESS,
     DISCARD,
@@ -53,7 +53,7 @@ from workbench.model.tally import (
 )
 from workbench.model.tally_run import ask_ahead
 from workbench.schema import NO_ELEMENT, UNKNOWN, FaultFlag, Kind
-from workbench.units import PAGE_BYTES
+from workbench.units import PAGE_BYTES, PAGE_SHIFT
 
 if TYPE_CHECKING:
     from workbench.model.reclaim.columns import Memory
@@ -120,7 +120,7 @@ def touch_pages(
 ) -> None:
     """Let a guest access all whole pages of a range."""
     for page in range(first_page_of(event, fleet.constants), stop_page_of(event, fleet.constants)):
-        touch_page(page, event.block, UNKNOWN, event.status, memory)
+        touch_one(page, event.block, UNKNOWN, event.status, memory)
         tally_if_many(events, memory, fleet, tally)
 
 
@@ -204,7 +204,7 @@ def serve_fault_row(row: int, events: TraceEvents, memory: Memory, fleet: Fleet)
     """
     block = fleet.first_block[events.vm[row]] + events.ram_block[row]
     first_page = memory.constants.blocks[block, FIRST_PAGE]
-    page = first_page + events.offset_bytes[row] // PAGE_BYTES
+    page = first_page + (events.offset_bytes[row] >> PAGE_SHIFT)
     status = events.status[row]
     allocated_bytes = events.length_bytes[row]
     if status & SWAP_IN != 0:
@@ -216,17 +216,16 @@ def serve_fault_row(row: int, events: TraceEvents, memory: Memory, fleet: Fleet)
 
 
 @inner_kernel
-def serve_rows(
-    rows: tuple[int, int],
+def serve_events(
     events: TraceEvents,
-    machines: tuple[Memory, Fleet],
+    memory: Memory,
+    fleet: Fleet,
     tally: Tally,
     records_accesses: bool,  # noqa: FBT001 - kernels take no keywords.
 ) -> int:
-    """Serve and tally every event of these rows; see `run_served_tally`."""
-    memory, fleet = machines
+    """Serve and tally every event; see `run_served_tally`."""
     counts = memory.reclaim.counts
-    for row in range(rows[0], rows[1]):
+    for row in range(events.kind.size):
         page = ask_ahead(row, events, fleet)
         prefetch(memory.host.pages, page)
         prefetch(memory.reclaim.place, page)
@@ -247,21 +246,23 @@ def serve_rows(
 
 @kernel
 def run_served_tally(
-    rows: tuple[int, int],
     events: TraceEvents,
-    machines: tuple[Memory, Fleet],
+    memory: Memory,
+    fleet: Fleet,
     tally: Tally,
     records_accesses: bool,  # noqa: FBT001 - kernels take no keywords.
 ) -> int:
-    """Serve every event of the rows [first, stop), and add up what guests and host did then.
+    """Serve every event in order, and add up what guests and host did then.
 
     Parameters
     ----------
-    rows
-        First and stop; every event was accepted by `run_tally`.
-    machines
-        The host that decides, with `LIMIT_PAGES` set, and the machines as the events then leave
-        them.  Its `moves` have room for what one touch may cause on top of MOVES_AT_ONCE.
+    events
+        As for `run_tally`, which accepted all of them.
+    memory
+        The host that decides, with `LIMIT_PAGES` set.  Its `moves` have room for what one touch may
+        cause on top of MOVES_AT_ONCE.
+    fleet
+        The machines as the events then leave them.
     records_accesses
         Whether the capture recorded accesses: else what a fault brings is accessed at once.
 
@@ -270,4 +271,4 @@ def run_served_tally(
     OK, or the row of the first event that cannot be accepted.
     """
     # Within this kernel Numba counts references, which would take longer than all it does.
-    return serve_rows(rows, events, machines, tally, records_accesses)
+    return serve_events(events, memory, fleet, tally, records_accesses)
