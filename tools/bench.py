@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from bench_figure import PAGES, ROUNDS, Figure, timed
 from bench_host import beside_naive, blocks, memory_speed, two_lists
+from bench_replay import whole_replay
 
 from workbench.replay import lru_counts, lru_hits
 
@@ -70,7 +71,9 @@ def main() -> None:
         other = LibCacheSim(pages, Path(folder))
         figures += [one_size(pages, PAGES // part, other) for part in (10, 2)]
         figures.append(every_size(generator, pages, PAGES // 10, other))
-    # Memory that is full, with which nine in ten hit, and a third misses.
+        # Memory that is full, with which nine in ten hit, and a third misses.
+        for memory_pages in (PAGES * 2 // 5, PAGES // 32):
+            figures += whole_replay(pages, memory_pages, Path(folder))
     figures += [two_lists(pages, PAGES * 2 // 5), two_lists(pages, PAGES // 32)]
     figures += [blocks(), beside_naive(pages)]
     document = {

@@ -11,6 +11,9 @@ GIB: Final = 1 << 30
 PAGE_BYTES: Final = 4096
 """The page of x86-64, and the unit of the balloon's page frame numbers (virtio 1.2, 5.5.6)."""
 
+PAGE_SHIFT: Final = 12
+"""log2 of it."""
+
 HUGE_PAGE_BYTES: Final = 2 * MIB
 """What one page-middle-directory entry maps on x86-64 (Linux arch/x86, PMD_SIZE)."""
 

@@ -136,9 +136,10 @@ class Probes:
         table = self.bpf["guests"]
         with contextlib.suppress(KeyError):
             del table[table.Key(pid)]
-        counts = self.bpf["element_counts"]
-        with contextlib.suppress(KeyError):  # Its pid may be another guest's one day.
-            del counts[counts.Key(pid)]
+        for name in ("element_counts", "inhibited_processes"):
+            kept = self.bpf[name]
+            with contextlib.suppress(KeyError):  # Its pid may be another guest's one day.
+                del kept[kept.Key(pid)]
         detach_entries(self.bpf, self._attached.pop(pid, ()))
 
     @contextlib.contextmanager

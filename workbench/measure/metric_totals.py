@@ -15,15 +15,17 @@ from workbench.measure.elements import Elements
 from workbench.measure.presence import Presence
 from workbench.measure.residency import changes, span_ns
 from workbench.measure.swap import swap_counts, swap_metrics
+from workbench.measure.tallied import tallied_counts
+from workbench.model.tally import LAST_NS
 from workbench.schema import Kind
 from workbench.units import NANOSECONDS, PAGE_BYTES
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from workbench.measure.batch import Batch
     from workbench.measure.presence import Deltas
-    from workbench.replay import Ledger, SwapCosts
+    from workbench.replay import Ledger, SwapCosts, Tallied
+    from workbench.replay.tallies import PagesSoFar
     from workbench.trace import Manifest
     from workbench.trace.reader import Columns
 
@@ -77,11 +79,28 @@ class Totals:
         self._counts.update(event_counts(batch))
         self._counts.update(swap_counts(batch))
         if batch.count(Kind.REPORT):
-            self._add_elements(batch)
+            self._add_elements(ledger.kind, ledger.vm, columns["element"])
 
-    def _add_elements(self, batch: Batch) -> None:
-        rows = np.flatnonzero(batch.ledger.kind == Kind.REPORT)
-        vm, element = batch.ledger.vm[rows], batch.columns["element"][rows]
+    def add_tallied(self, tallied: Tallied) -> None:
+        """Take the next rows, in the order of time, of which only what they came to is known."""
+        if not tallied.occurrences.any():
+            return
+        self._last_ns = int(tallied.sums[LAST_NS])
+        self._resident.follow(tallied.resident)
+        self._swapped.follow(tallied.swapped)
+        self._counts.update(tallied_counts(tallied))
+        if tallied.occurrences[:, Kind.REPORT].any():
+            columns = tallied.columns
+            self._add_elements(columns["kind"], columns["vm"], columns["element"])
+
+    def _add_elements(
+        self,
+        kind: npt.NDArray[np.integer],
+        vm: npt.NDArray[np.integer],
+        element: npt.NDArray[np.int64],
+    ) -> None:
+        rows = np.flatnonzero(kind == Kind.REPORT)
+        vm, element = vm[rows], element[rows]
         for machine in np.flatnonzero(np.bincount(vm)).tolist():
             self._elements.setdefault(machine, Elements()).add(element[vm == machine])
 
@@ -125,6 +144,10 @@ class _Memory:
         self._page_ns += series.integral(pages)
         self._time_ns, self._pages = int(pages.time_ns[-1]), int(pages.value[-1])
         self._peak_pages = max(self._peak_pages, int(pages.value.max()))
+
+    def follow(self, so_far: PagesSoFar) -> None:
+        """Take what the next rows left."""
+        self._pages, self._time_ns, self._peak_pages, self._page_ns = so_far
 
     def values(self, name: str, start_ns: int, stop_ns: int) -> dict[str, float | int]:
         """Let the pages stay until the end, or until their machine's, and sum up."""

@@ -21,7 +21,7 @@ from workbench.measure.perfetto_counters import (
 )
 from workbench.measure.perfetto_slices import TRACKS, Slices
 from workbench.measure.trace_events import trace_events
-from workbench.replay import ROWS_AT_ONCE, ReplayInBatches, Settings
+from workbench.replay import ROWS_AT_ONCE, LedgerInBatches
 from workbench.schema import EVENTS, GUEST_SAMPLES, SAMPLES
 
 if TYPE_CHECKING:
@@ -82,8 +82,7 @@ def export_perfetto(
         places = {"host": HOST, "first_guest": FIRST_GUEST}
         export_samples(file, trace, origin_ns, **places)
         export_guest_samples(file, trace, origin_ns, first_guest=FIRST_GUEST)
-        run = ReplayInBatches(trace, Settings(), row_count=row_count, progress=progress)
-        _export_events(file, run, origin_ns)
+        _export_events(file, LedgerInBatches(trace, row_count, progress), origin_ns)
 
 
 def _origin_ns(trace: Trace) -> int:
@@ -104,7 +103,7 @@ def _name_tracks(file: TraceEvents, trace: Trace) -> None:
             file.thread(FIRST_GUEST + vm, thread, name)
 
 
-def _export_events(file: TraceEvents, run: ReplayInBatches, origin_ns: int) -> None:
+def _export_events(file: TraceEvents, run: LedgerInBatches, origin_ns: int) -> None:
     manifest = run.trace.manifest
     span_ns = manifest.start_time_ns + manifest.duration_ns - origin_ns
     buckets = Buckets(origin_ns, max(SHORTEST_BUCKET_NS, -(-span_ns // BUCKETS_MAX)))
@@ -112,20 +111,20 @@ def _export_events(file: TraceEvents, run: ReplayInBatches, origin_ns: int) -> N
     slices = [Slices(file, FIRST_GUEST + vm, vm, origin_ns) for vm in guests]
     counters = [_counters(file, run, vm, buckets) for vm in guests if manifest.saw_faults]
     stop_ns = manifest.start_time_ns + manifest.duration_ns
-    for batch in run.batches():
+    for columns, ledger in run.batches():
         for vm in guests:
-            slices[vm].add(batch.columns, batch.ledger)
+            slices[vm].add(columns, ledger)
         for each in counters:
-            each.add(batch.ledger)
-        if batch.ledger.time_ns.size:
-            stop_ns = max(stop_ns, int(batch.ledger.time_ns[-1]))
+            each.add(ledger)
+        if ledger.time_ns.size:
+            stop_ns = max(stop_ns, int(ledger.time_ns[-1]))
     for vm in guests:
         slices[vm].finish(stop_ns)
     for each in counters:
         each.finish()
 
 
-def _counters(file: TraceEvents, run: ReplayInBatches, vm: int, buckets: Buckets) -> Counters:
+def _counters(file: TraceEvents, run: LedgerInBatches, vm: int, buckets: Buckets) -> Counters:
     process = FIRST_GUEST + vm
     resident = Replayed(file, process, "resident", buckets, int(run.initial_resident_pages[vm]))
     swapped = Replayed(file, process, "swapped", buckets, int(run.initial_swapped_pages[vm]))

@@ -89,8 +89,8 @@ def totals(
     row_count
         Events at a time.  The answer does not depend on it.
     progress
-        Called with the number of events that were read since the last call; where anything is
-        changed, each is read twice.
+        Called with the number of events that were replayed since the last call; where anything is
+        changed, each is replayed twice.
 
     Raises
     ------
@@ -110,8 +110,8 @@ def totals(
     )
     migrates = False
     for batch in run.batches():
-        sums.add(batch.columns, batch.ledger)
-        migrates = migrates or bool((batch.columns["kind"] == Kind.MIGRATION_START).any())
+        sums.add_tallied(batch)
+        migrates = migrates or bool(batch.occurrences[:, Kind.MIGRATION_START].any())
     document = run.to_dict()
     error = document["model_error"]
     values = sums.values() | _rest(trace, error, migrates=migrates)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 Int64Array = npt.NDArray[np.int64]
 Int32Array = npt.NDArray[np.int32]
 UInt16Array = npt.NDArray[np.uint16]
+Int16Array = npt.NDArray[np.int16]
 Int8Array = npt.NDArray[np.int8]
 BoolArray = npt.NDArray[np.bool_]
 

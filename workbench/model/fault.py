@@ -182,6 +182,8 @@ def range_pages(fault: Fault, constants: Constants) -> tuple[int, int]:
     block_first = blocks[fault.block, FIRST_PAGE]
     block_stop = block_first + blocks[fault.block, PAGE_COUNT]
     page_bytes = blocks[fault.block, BLOCK_PAGE_BYTES]
+    if page_bytes <= PAGE_BYTES and fault.allocated_bytes < 2 * PAGE_BYTES:
+        return fault.page, fault.page + 1
     if page_bytes > PAGE_BYTES:
         pages = page_bytes // PAGE_BYTES
         first = block_first + (fault.page - block_first) // pages * pages
@@ -195,30 +197,33 @@ def range_pages(fault: Fault, constants: Constants) -> tuple[int, int]:
 
 
 @inlined_kernel
-def back_one_page(page: int, huge_page: int, host: HostState) -> None:
+def back_one_page(page: int, constants: Constants, host: HostState) -> None:
     """Put one page into memory by itself, which splits a huge zero page around it."""
     if host.pages[page] & STATE != RESIDENT:
+        huge_page = page // constants.huge_page_pages
         back_page(page, huge_page, host)
         host.huge_pages[huge_page, MAPPING] = PAGE_TABLE
 
 
 @inlined_kernel
 def serve_fault(fault: Fault, action: int, constants: Constants, host: HostState) -> None:
-    """Do what `judge_fault` decided."""
-    huge_page = fault.page // constants.huge_page_pages
+    """Do what `judge_fault` decided, if that is anything."""
     if action == BRING_BACK:
         first, stop = range_pages(fault, constants)
-        swap_in_pages(first, stop, constants, host)
+        swap_in_pages(first, stop, host)
         # The page itself comes back even where the model had not believed it to be in swap.
-        back_one_page(fault.page, huge_page, host)
+        if host.pages[fault.page] & STATE != RESIDENT:
+            back_one_page(fault.page, constants, host)
     elif action == BACK_RANGE:
         first, stop = range_pages(fault, constants)
         back_pages(first, stop, constants, host)
-        back_one_page(fault.page, huge_page, host)
-    elif action == BACK_HUGE:
-        back_huge_page(huge_page, constants, host)
-    elif action == MAP_ZERO:
-        map_zero_page(fault.page, huge_page, host)
-        host.huge_pages[huge_page, MAPPING] = PAGE_TABLE
-    elif action == MAP_HUGE_ZERO:
-        map_huge_zero_page(huge_page, constants, host)
+        back_one_page(fault.page, constants, host)
+    else:
+        huge_page = fault.page // constants.huge_page_pages
+        if action == BACK_HUGE:
+            back_huge_page(huge_page, constants, host)
+        elif action == MAP_ZERO:
+            map_zero_page(fault.page, huge_page, host)
+            host.huge_pages[huge_page, MAPPING] = PAGE_TABLE
+        else:
+            map_huge_zero_page(huge_page, constants, host)

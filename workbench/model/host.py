@@ -92,12 +92,9 @@ def set_states(first: int, stop: int, state: int, host: HostState) -> None:
 
 @inlined_kernel
 def back_page(page: int, huge_page: int, host: HostState) -> None:
-    """Put one page into memory that is elsewhere, or nowhere."""
+    """Put one page into memory that is nowhere, or the page of zeros."""
     word = host.pages[page]
-    state = word & STATE
-    if state == SWAPPED:
-        host.totals[SWAPPED_PAGES] -= 1
-    elif state == UNBACKED:
+    if word & STATE == UNBACKED:
         host.huge_pages[huge_page, OCCUPIED_PAGES] += 1
     host.pages[page] = (word & _RECLAIM_BITS) | RESIDENT
     host.totals[RESIDENT_PAGES] += 1
@@ -253,12 +250,21 @@ def swap_out_pages(first: int, stop: int, constants: Constants, host: HostState)
             host.totals[SWAPPED_PAGES] += 1
 
 
+@inlined_kernel
+def swap_in_page(page: int, host: HostState) -> None:
+    """Bring one page back into memory that is in swap."""
+    host.pages[page] = (host.pages[page] & _RECLAIM_BITS) | RESIDENT
+    host.totals[SWAPPED_PAGES] -= 1
+    host.totals[RESIDENT_PAGES] += 1
+    host.totals[HELD_PAGES] += 1
+
+
 @inner_kernel
-def swap_in_pages(first: int, stop: int, constants: Constants, host: HostState) -> None:
+def swap_in_pages(first: int, stop: int, host: HostState) -> None:
     """Bring what is in swap of [first, stop) back into memory."""
     for page in range(first, stop):
         if host.pages[page] & STATE == SWAPPED:
-            back_page(page, page // constants.huge_page_pages, host)
+            swap_in_page(page, host)
 
 
 @kernel

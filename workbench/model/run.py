@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from workbench.model.device import (
     write_config,
 )
 from workbench.model.fault import (
+    LEAVE,
     NO_OUTCOME,
     NO_SURPRISE,
     Fault,
@@ -69,113 +70,161 @@ def new_ledger(event_count: int) -> Ledger:
     )
 
 
+class Event(NamedTuple):
+    """One event, as in `Events`."""
+
+    kind: int
+    block: int
+    offset_bytes: int
+    length_bytes: int
+    status: int
+    element: int
+    discard_status: int
+
+
 @inlined_kernel
-def is_acceptable(row: int, events: Events, constants: Constants) -> bool:
+def event_at(row: int, events: Events) -> Event:
+    """Give the event of a row."""
+    return Event(
+        int(events.kind[row]),
+        events.ram_block[row],
+        events.offset_bytes[row],
+        events.length_bytes[row],
+        events.status[row],
+        events.element[row],
+        events.discard_status[row],
+    )
+
+
+@inlined_kernel
+def is_within(event: Event, constants: Constants) -> bool:
+    """Tell whether the event's range lies in a RAM block that exists."""
+    if event.block < 0 or event.block >= constants.blocks.shape[0] or event.offset_bytes < 0:
+        return False
+    used_bytes = constants.blocks[event.block, USED_BYTES]
+    # Written without a sum, which a damaged file could make wrap around.
+    return bool(
+        event.offset_bytes <= used_bytes
+        and 0 <= event.length_bytes <= used_bytes - event.offset_bytes
+    )
+
+
+@inlined_kernel
+def is_acceptable(event: Event, constants: Constants) -> bool:
     """Tell whether the event can be applied: a known kind, about memory that exists.
 
     A report may name anything, because it is a request; what it must not be is negative.
     """
-    kind = events.kind[row]
+    kind, block, offset_bytes = event.kind, event.block, event.offset_bytes
+    if kind == FAULT:
+        if block < 0 or block >= constants.blocks.shape[0] or offset_bytes < 0:
+            return False
+        return bool(offset_bytes < constants.blocks[block, USED_BYTES])
     if kind < FIRST_KIND or kind > LAST_KIND:
         return False
-    if kind not in (REPORT, DISCARD, FAULT, SWAP_OUT, ACCESS):
-        return True
-    block = events.ram_block[row]
-    offset_bytes = events.offset_bytes[row]
-    length_bytes = events.length_bytes[row]
-    if block < NO_BLOCK or block >= constants.blocks.shape[0]:
-        return False
     if kind == REPORT:
-        return bool(length_bytes >= 0 and (offset_bytes >= 0 or block == NO_BLOCK))
-    if block == NO_BLOCK or offset_bytes < 0:
-        return False
-    used_bytes = constants.blocks[block, USED_BYTES]
-    if kind == FAULT:
-        return bool(offset_bytes < used_bytes)
-    # Written without a sum, which a damaged file could make wrap around.
-    return bool(offset_bytes <= used_bytes and 0 <= length_bytes <= used_bytes - offset_bytes)
+        if block < NO_BLOCK or block >= constants.blocks.shape[0]:
+            return False
+        return bool(event.length_bytes >= 0 and (offset_bytes >= 0 or block == NO_BLOCK))
+    return kind not in (DISCARD, SWAP_OUT, ACCESS) or is_within(event, constants)
 
 
 @inlined_kernel
-def apply_range(row: int, events: Events, constants: Constants, host: HostState) -> None:
-    """Discard, or swap out, the whole pages of the event's range."""
-    first_page = constants.blocks[events.ram_block[row], FIRST_PAGE]
-    first = first_page + -(-events.offset_bytes[row] // PAGE_BYTES)
-    stop = first_page + (events.offset_bytes[row] + events.length_bytes[row]) // PAGE_BYTES
-    if events.kind[row] == SWAP_OUT:
-        swap_out_pages(first, stop, constants, host)
-    else:
-        discard_pages(first, stop, constants, host)
+def first_page_of(event: Event, constants: Constants) -> int:
+    """Give the first page that lies in the event's range with all its bytes."""
+    first_page = constants.blocks[event.block, FIRST_PAGE]
+    return int(first_page + -(-event.offset_bytes // PAGE_BYTES))
 
 
 @inlined_kernel
-def apply_report(
-    row: int, events: Events, constants: Constants, device: DeviceState, host: HostState
-) -> int:
+def stop_page_of(event: Event, constants: Constants) -> int:
+    """Give the page before which the event's range ends, as far as it has whole pages."""
+    first_page = constants.blocks[event.block, FIRST_PAGE]
+    return int(first_page + (event.offset_bytes + event.length_bytes) // PAGE_BYTES)
+
+
+@inlined_kernel
+def judge_report(event: Event, constants: Constants, device: DeviceState) -> int:
     """Let the device decide about a reported range anew.  Returns the outcome.
 
     QEMU ignores the result of the discard; the host's refusal is evidence, like its allocations.
     """
-    outcome = judge_range(
-        events.offset_bytes[row],
-        events.length_bytes[row],
-        events.ram_block[row],
-        constants,
-        device,
-    )
-    if outcome != DISCARDED:
-        return outcome
-    if events.discard_status[row] != 0:
+    outcome = judge_range(event.offset_bytes, event.length_bytes, event.block, constants, device)
+    if outcome == DISCARDED and event.discard_status != 0:
         return DISCARD_FAILED
-    apply_range(row, events, constants, host)
-    return DISCARDED
-
-
-@inlined_kernel
-def apply_discard(row: int, events: Events, constants: Constants, host: HostState) -> int:
-    """Apply a discard that no report asked for, as captured.  Returns the outcome.
-
-    QEMU asks whether discards are inhibited before it inflates, and does not ask for poison_val.
-    A discard that serves a report only repeats what was decided for the report.
-    """
-    if events.element[row] != NO_ELEMENT:
-        return NO_OUTCOME
-    if constants.discard_inhibited == 1:
-        return SKIPPED_INHIBITED
-    if events.status[row] != 0:
-        return DISCARD_FAILED
-    apply_range(row, events, constants, host)
-    return DISCARDED
-
-
-@inlined_kernel
-def apply_fault(
-    row: int, events: Events, constants: Constants, host: HostState, ledger: Ledger
-) -> int:
-    """Apply a fault, and note what was surprising about it.  Returns the outcome."""
-    block = events.ram_block[row]
-    page = constants.blocks[block, FIRST_PAGE] + events.offset_bytes[row] // PAGE_BYTES
-    fault = Fault(page, block, events.length_bytes[row], events.status[row])
-    action = judge_fault(fault, constants, host)
-    outcome = name_fault(fault, action, host)
-    ledger.surprise[row] = judge_surprise(fault, constants, host)
-    serve_fault(fault, action, constants, host)
     return outcome
 
 
 @inlined_kernel
-def apply_register_event(row: int, events: Events, device: DeviceState) -> None:
+def judge_discard(event: Event, constants: Constants) -> int:
+    """Decide about a discard that no report asked for, as captured.  Returns the outcome.
+
+    QEMU asks whether discards are inhibited before it inflates, and does not ask for poison_val.
+    A discard that serves a report only repeats what was decided for the report.
+    """
+    if event.element != NO_ELEMENT:
+        return NO_OUTCOME
+    if constants.discard_inhibited == 1:
+        return SKIPPED_INHIBITED
+    return DISCARD_FAILED if event.status != 0 else DISCARDED
+
+
+@inlined_kernel
+def apply_fault(event: Event, constants: Constants, host: HostState) -> tuple[int, int]:
+    """Apply a fault.  Returns the outcome, and what was surprising about it."""
+    page = constants.blocks[event.block, FIRST_PAGE] + event.offset_bytes // PAGE_BYTES
+    fault = Fault(page, event.block, event.length_bytes, event.status)
+    action = judge_fault(fault, constants, host)
+    outcome = name_fault(fault, action, host)
+    surprise = judge_surprise(fault, constants, host)
+    if action != LEAVE:
+        serve_fault(fault, action, constants, host)
+    return outcome, surprise
+
+
+@inlined_kernel
+def apply_register_event(event: Event, device: DeviceState) -> None:
     """Apply an event that changes the device's registers only."""
-    kind = events.kind[row]
-    status = events.status[row]
+    kind, status = event.kind, event.status
     if kind == FEATURES:
         device.features[0] = status
     elif kind == CONFIG_WRITE:
-        write_config(events.offset_bytes[row], events.length_bytes[row], status, device)
+        write_config(event.offset_bytes, event.length_bytes, status, device)
     elif kind == RESET:
         reset_device(device)
     elif kind == INHIBIT:
         device.discard_inhibited[0] = status
+
+
+@inner_kernel
+def apply_swap_out(first: int, stop: int, constants: Constants, host: HostState) -> int:
+    """Move pages to swap.  Returns what was surprising about it."""
+    swapped_pages = host.totals[SWAPPED_PAGES]
+    swap_out_pages(first, stop, constants, host)
+    return SWAP_OUT_OF_ABSENT if host.totals[SWAPPED_PAGES] == swapped_pages else NO_SURPRISE
+
+
+@inner_kernel
+def apply_other(
+    event: Event, constants: Constants, device: DeviceState, host: HostState
+) -> tuple[int, int]:
+    """Apply an event other than a fault.  Returns the outcome, and what was surprising about it."""
+    kind = event.kind
+    outcome, surprise = NO_OUTCOME, NO_SURPRISE
+    if kind == REPORT:
+        outcome = judge_report(event, constants, device)
+    elif kind == DISCARD:
+        outcome = judge_discard(event, constants)
+    elif kind == SWAP_OUT:
+        outcome = SWAPPED_OUT
+        first, stop = first_page_of(event, constants), stop_page_of(event, constants)
+        surprise = apply_swap_out(first, stop, constants, host)
+    else:
+        apply_register_event(event, device)
+    if outcome == DISCARDED:
+        first, stop = first_page_of(event, constants), stop_page_of(event, constants)
+        discard_pages(first, stop, constants, host)
+    return outcome, surprise
 
 
 @inner_kernel
@@ -184,30 +233,18 @@ def apply_events(
 ) -> int:
     """Apply every event in order; see `run_events`."""
     for row in range(events.kind.size):
-        if not is_acceptable(row, events, constants):
+        event = event_at(row, events)
+        if not is_acceptable(event, constants):
             return row
         resident_pages = host.totals[RESIDENT_PAGES]
         swapped_pages = host.totals[SWAPPED_PAGES]
         held_pages = host.totals[HELD_PAGES]
-        ledger.surprise[row] = NO_SURPRISE
-        outcome = NO_OUTCOME
-
-        kind = events.kind[row]
-        if kind == REPORT:
-            outcome = apply_report(row, events, constants, device, host)
-        elif kind == DISCARD:
-            outcome = apply_discard(row, events, constants, host)
-        elif kind == FAULT:
-            outcome = apply_fault(row, events, constants, host, ledger)
-        elif kind == SWAP_OUT:
-            outcome = SWAPPED_OUT
-            apply_range(row, events, constants, host)
-            if host.totals[SWAPPED_PAGES] == swapped_pages:
-                ledger.surprise[row] = SWAP_OUT_OF_ABSENT
+        if event.kind == FAULT:
+            outcome, surprise = apply_fault(event, constants, host)
         else:
-            apply_register_event(row, events, device)
-
+            outcome, surprise = apply_other(event, constants, device, host)
         ledger.outcome[row] = outcome
+        ledger.surprise[row] = surprise
         ledger.resident_delta_pages[row] = host.totals[RESIDENT_PAGES] - resident_pages
         ledger.swapped_delta_pages[row] = host.totals[SWAPPED_PAGES] - swapped_pages
         ledger.freed_pages[row] = max(held_pages - host.totals[HELD_PAGES], 0)

@@ -26,13 +26,15 @@ from workbench.replay.guest_series import (
     reporting_of,
 )
 from workbench.replay.identify import Identifiable, UnanswerableError, judge
-from workbench.replay.in_batches import ROWS_AT_ONCE, Replayed, ReplayInBatches
+from workbench.replay.in_batches import ROWS_AT_ONCE, ReplayInBatches
 from workbench.replay.ledger import Ledger, pages_moved
 from workbench.replay.migration import PagesSent, pages_sent
 from workbench.replay.moment import moment_at
 from workbench.replay.plain_requests import SwapCounts, lru_counts, lru_hits
 from workbench.replay.question import choose
 from workbench.replay.settings import Cost, Device, Guest, Host, Settings, read_settings
+from workbench.replay.tallies import Tallied
+from workbench.replay.trace_run import LedgerInBatches
 
 __all__ = [
     "LINUX_REPORTING",
@@ -46,17 +48,18 @@ __all__ = [
     "Host",
     "Identifiable",
     "Ledger",
+    "LedgerInBatches",
     "Outcome",
     "PagesSent",
     "Replay",
     "ReplayInBatches",
-    "Replayed",
     "Sampling",
     "SeriesPrediction",
     "Settings",
     "Surprise",
     "SwapCosts",
     "SwapCounts",
+    "Tallied",
     "UnanswerableError",
     "captured_facts",
     "choose",

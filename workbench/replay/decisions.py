@@ -46,38 +46,55 @@ def happened(columns: Columns) -> Happened:
 
 def captured_decisions(columns: Mapping[str, npt.NDArray[np.int64]]) -> Decisions:
     """Join each reported range with its discard."""
-    reports, discards = _joined(columns)
+    asked, answers = _asked_and_answered(columns)
+    reports, discards = _joined(columns, asked, answers)
     discarded = np.zeros(columns["kind"].size, np.bool_)
     status = np.zeros(columns["kind"].size, np.int64)
     discarded[reports] = True
     status[reports] = columns["status"][discards]
-    return Decisions(discarded, status, int(_is_decision(columns).sum()) - discards.size)
+    return Decisions(discarded, status, answers.size - discards.size)
 
 
 def whole_batches(batches: Iterable[Columns]) -> Iterator[Columns]:
     """Cut events anew, so that no report is parted from its discard, nor events of one time."""
-    held: list[Columns] = []
+    held: Columns = {}
     for batch in batches:
-        columns = _concatenated([*held, batch])
+        if held and _are_apart(held, batch):
+            # By itself: to put it before this batch would copy all of that.
+            yield held
+            held = {}
+        columns = _concatenated(held, batch) if held else batch
         cut = _last_cut(columns)
         if cut:
             yield {name: values[:cut] for name, values in columns.items()}
-        held = [{name: values[cut:] for name, values in columns.items()}]
-    yield from held
+        held = {name: values[cut:] for name, values in columns.items()}
+    if held:
+        yield held
 
 
-def _concatenated(parts: list[Columns]) -> Columns:
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+def _are_apart(before: Columns, after: Columns) -> bool:
+    """Tell whether events can be cut between two batches; where reports are, more is to be seen."""
+    times = before["time_ns"][-1:], after["time_ns"][:1]
+    is_later = all(time.size for time in times) and times[0][0] != times[1][0]
+    return bool(is_later and not (before["kind"] == Kind.REPORT).any())
+
+
+def _concatenated(before: Columns, after: Columns) -> Columns:
+    return {name: np.concatenate((values, after[name])) for name, values in before.items()}
 
 
 def _last_cut(columns: Columns) -> int:
     """Give the last row before which events can be cut, whatever comes after them; 0 is none."""
     size = columns["kind"].size
-    reports, discards = _joined(columns)
+    asked, answers = _asked_and_answered(columns)
+    if asked.size == 0:
+        last_ns = columns["time_ns"][-1:]
+        return int(np.searchsorted(columns["time_ns"], last_ns).sum())
+    reports, discards = _joined(columns, asked, answers)
     # How far an event reaches: to its discard, which may be still to come.
     reach = np.zeros(size, np.int64)
-    latest = np.flatnonzero(columns["kind"][-DISCARD_ROWS_MAX:] == Kind.REPORT)
-    reach[latest + max(size - DISCARD_ROWS_MAX, 0)] = size
+    latest = asked[asked >= size - DISCARD_ROWS_MAX]
+    reach[latest] = size
     reach[reports] = discards
     is_cut = np.maximum.accumulate(reach)[:-1] < np.arange(1, size)
     is_cut &= columns["time_ns"][1:] != columns["time_ns"][:-1]
@@ -85,22 +102,27 @@ def _last_cut(columns: Columns) -> int:
     return int(cuts[-1]) + 1 if cuts.size else 0
 
 
-def _is_decision(columns: Mapping[str, npt.NDArray[np.int64]]) -> npt.NDArray[np.bool_]:
-    is_decision: npt.NDArray[np.bool_] = columns["kind"] == Kind.DISCARD
-    is_decision &= columns["element"] != NO_ELEMENT
-    return is_decision
+def _asked_and_answered(
+    columns: Mapping[str, npt.NDArray[np.int64]],
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Give the rows of reports, and of the discards that answer any."""
+    discards = np.flatnonzero(columns["kind"] == Kind.DISCARD)
+    answers = discards[columns["element"][discards] != NO_ELEMENT]
+    return np.flatnonzero(columns["kind"] == Kind.REPORT), answers
 
 
 def _joined(
     columns: Mapping[str, npt.NDArray[np.int64]],
+    reports: npt.NDArray[np.intp],
+    discards: npt.NDArray[np.intp],
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Give the rows of reports that have a discard, and of their discards.
+    """Give those of reports that have a discard, and those of discards that belong to them.
 
     An element may name a range more than once; QEMU then discards it as often, so the first
     belongs to the first.
     """
-    reports = np.flatnonzero(columns["kind"] == Kind.REPORT)
-    discards = np.flatnonzero(_is_decision(columns))
+    if reports.size == 0 or discards.size == 0:
+        return reports[:0], discards[:0]
     rows = np.concatenate((reports, discards))
     keys = np.stack([columns[name][rows].astype(np.int64) for name in _KEY])
     _, group = np.unique(keys, axis=1, return_inverse=True)

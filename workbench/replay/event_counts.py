@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from workbench.model import Outcome, Surprise
+from workbench.model.tally import DIFFERING
 from workbench.schema import Kind
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from workbench.replay.decisions import Decisions
     from workbench.replay.ledger import Ledger
+    from workbench.replay.tallies import Tallied
 
 SKIPPED: Final = {
     "inhibited": Outcome.SKIPPED_INHIBITED,
@@ -39,10 +43,24 @@ class EventCounts:
 
     def add(self, ledger: Ledger) -> None:
         """Count the next events."""
-        self.total += ledger.kind.size
         reported = ledger.outcome[ledger.kind == Kind.REPORT]
-        self._reported += np.bincount(reported, minlength=self._reported.size)
-        self._surprises += np.bincount(ledger.surprise, minlength=self._surprises.size)
+        self._add(
+            ledger.kind.size,
+            np.bincount(reported, minlength=self._reported.size),
+            np.bincount(ledger.surprise, minlength=self._surprises.size),
+        )
+
+    def add_tallied(self, tallied: Tallied) -> None:
+        """Count the next events, of which only what they came to is known."""
+        reported = tallied.occurrences[:, Kind.REPORT].sum(axis=0)
+        self._add(int(tallied.occurrences.sum()), reported, tallied.surprises)
+
+    def _add(
+        self, total: int, reported: npt.NDArray[np.int64], surprises: npt.NDArray[np.int64]
+    ) -> None:
+        self.total += total
+        self._reported += reported
+        self._surprises += surprises
 
     @property
     def surprises(self) -> dict[str, int]:
@@ -81,6 +99,11 @@ class DecisionCounts:
         was_report = ledger.kind == Kind.REPORT
         self._differing += int((was_report & (asked != decisions.discarded)).sum())
         self._differing += decisions.discards_without_report
+
+    def add_tallied(self, tallied: Tallied, decisions: Decisions) -> None:
+        """Compare them where only what they came to is known."""
+        self._events.add_tallied(tallied)
+        self._differing += int(tallied.sums[DIFFERING]) + decisions.discards_without_report
 
     def to_dict(self) -> dict[str, Any]:
         """Give the counts as JSON takes them."""

@@ -26,7 +26,7 @@ from workbench.model.reclaim import Moves
 from workbench.replay.door import lineage
 from workbench.replay.limits import limits_under, reclaim_constants
 from workbench.replay.memory import ModelledHost, recency_note
-from workbench.replay.page_space import host_at_start
+from workbench.replay.page_space import hosts_at_start, in_one_space
 from workbench.replay.plain_requests import SwapCounts, counted
 from workbench.replay.question import ask, choose, touched
 from workbench.schema import FaultFlag, Kind, PageState
@@ -133,7 +133,7 @@ def curve(
     rules = Rules(
         reclaim_constants(trace, settings.host, limits_under(ample.host, None)).keeps_copies
     )
-    page_state = page_states(host_at_start(trace))
+    page_state = page_states(in_one_space(hosts_at_start(trace)))
     stack, tally = new_stack(page_state.size), new_tally(page_state.size)
     stack.pages[page_state == PageState.SWAPPED, SLOT] = IN_SWAP
     run_uses(_in_memory(page_state), rules, stack, tally)

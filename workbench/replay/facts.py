@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from workbench.model import Outcome
+from workbench.model.tally import KINDS, OUTCOMES, SWAP_IN_FAULTS
 from workbench.schema import PAGE_STATE_MASK, FaultFlag, Feature, Kind, PageState
 from workbench.units import PAGE_BYTES, format_ns
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from workbench.replay.ledger import Ledger
+    from workbench.replay.tallies import Tallied
     from workbench.trace import Manifest, Trace, VirtualMachine
     from workbench.trace.reader import Columns
 
@@ -106,15 +108,10 @@ class FactsSoFar:
         self._missing_segments = trace.missing_segments
         page_state = trace.columns("state")["page_state"] & PAGE_STATE_MASK
         self._swaps = bool((page_state == PageState.SWAPPED).any())
-        self._shows_limit = False
-        self._collapses = False
         machines = self._manifest.virtual_machines
         self._features = [_FeaturesKept(machine.features or 0) for machine in machines]
-        by_outcome = (len(machines), max(Outcome) + 1)
-        self._reports = np.zeros(by_outcome, np.int64)
-        self._discards = np.zeros(by_outcome, np.int64)
+        self._occurrences = np.zeros((len(machines), KINDS, OUTCOMES), np.int64)
         self._inhibitions = np.array([machine.discard_inhibited for machine in machines], np.int64)
-        self._hinted = np.zeros(len(machines), np.int64)
 
     def add(self, columns: Columns, ledger: Ledger) -> None:
         """Take the next rows.
@@ -126,17 +123,27 @@ class FactsSoFar:
         ledger
             Of the same rows, of the replay as captured.
         """
+        vm, kind = columns["vm"], columns["kind"]
+        code = (vm * np.int64(KINDS) + kind) * OUTCOMES + ledger.outcome
+        counts = np.bincount(code, minlength=self._occurrences.size)
+        self._add(columns, counts.reshape(self._occurrences.shape))
+        self._swaps = self._swaps or _swaps_in(kind, columns["status"])
+
+    def add_tallied(self, tallied: Tallied) -> None:
+        """Take the next rows, of the replay as captured, of which no ledger was kept."""
+        self._add(tallied.columns, tallied.occurrences)
+        self._swaps = self._swaps or bool(tallied.sums[SWAP_IN_FAULTS])
+
+    def _add(self, columns: Columns, occurrences: npt.NDArray[np.int64]) -> None:
+        self._occurrences += occurrences
         vm, kind, status = columns["vm"], columns["kind"], columns["status"]
-        self._reports += _outcomes(vm, ledger, kind == Kind.REPORT, self._reports.shape)
-        self._discards += _outcomes(vm, ledger, kind == Kind.DISCARD, self._discards.shape)
-        inhibits = np.flatnonzero(kind == Kind.INHIBIT)
-        self._inhibitions += self._count(vm[inhibits[status[inhibits] != 0]])
-        self._hinted += self._count(vm[kind == Kind.HINT_RANGE])
-        for row in np.flatnonzero((kind == Kind.FEATURES) | (kind == Kind.RESET)):
-            self._features[vm[row]].follow(kind[row], int(status[row]))
-        self._swaps = self._swaps or _swaps(kind, status)
-        self._shows_limit = self._shows_limit or bool((ledger.outcome == Outcome.SWAPPED_OUT).any())
-        self._collapses = self._collapses or bool((kind == Kind.COLLAPSE).any())
+        of_kind = occurrences.sum(axis=(0, 2))
+        if of_kind[Kind.INHIBIT]:
+            inhibits = np.flatnonzero((kind == Kind.INHIBIT) & (status != 0))
+            self._inhibitions += np.bincount(vm[inhibits], minlength=self._inhibitions.size)
+        if of_kind[Kind.FEATURES] or of_kind[Kind.RESET]:
+            for row in np.flatnonzero((kind == Kind.FEATURES) | (kind == Kind.RESET)):
+                self._features[vm[row]].follow(kind[row], int(status[row]))
 
     def facts(self) -> TraceFacts:
         """Give the facts of what was added, as if no event followed."""
@@ -146,13 +153,12 @@ class FactsSoFar:
             lowered_after_ns=_lowered_after_ns(self._manifest),
         )
 
-    def _count(self, vm: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
-        return np.bincount(vm, minlength=len(self._features))
-
     def _machine_facts(self, vm: int) -> MachineFacts:
         machine = self._manifest.virtual_machines[vm]
         features = self._features[vm].kept
-        reports, discards = self._reports[vm], self._discards[vm]
+        of_kind = self._occurrences.sum(axis=(0, 2))
+        reports = self._occurrences[vm, Kind.REPORT]
+        discards = self._occurrences[vm, Kind.DISCARD]
         keeps_reporting = bool(features >> Feature.REPORTING & 1)
         keeps_page_poison = bool(features >> Feature.PAGE_POISON & 1)
         return MachineFacts(
@@ -177,13 +183,13 @@ class FactsSoFar:
             poisoned=int(reports[Outcome.SKIPPED_POISONED]),
             inflated=int(discards[_ASKED].sum()),
             inhibitions=int(self._inhibitions[vm]),
-            hinted=int(self._hinted[vm]),
+            hinted=int(self._occurrences[vm, Kind.HINT_RANGE].sum()),
             ram_blocks=len(machine.ram_blocks),
             page_bytes=max((block.page_bytes for block in machine.ram_blocks), default=PAGE_BYTES),
             shares_memory=any(block.shared for block in machine.ram_blocks),
-            swaps=self._swaps,
+            swaps=self._swaps or bool(of_kind[Kind.SWAP_OUT]),
             saw_faults=self._manifest.saw_faults,
-            shows_limit=self._shows_limit,
+            shows_limit=bool(self._occurrences[:, :, Outcome.SWAPPED_OUT].any()),
         )
 
     def _notes(self) -> list[str]:
@@ -191,7 +197,7 @@ class FactsSoFar:
         notes = []
         if not manifest.saw_faults:
             notes.append(NO_FAULTS)
-        if self._collapses:
+        if self._occurrences[:, Kind.COLLAPSE].any():
             notes.append(
                 "khugepaged collapsed pages, Linux does not say which: not exact to the page"
             )
@@ -205,7 +211,7 @@ class FactsSoFar:
         if not manifest.complete:
             notes.append("the capture was cut short: the trace ends before its run did")
         others = [name for name in manifest.host.swap if not is_zram(name)]
-        if others and self._swaps:
+        if others and (self._swaps or self._occurrences[:, Kind.SWAP_OUT].any()):
             notes.append(
                 f"swap was not only zram ({', '.join(others)}): clean pages are evicted there "
                 "without an event, so swapped bytes can be low"
@@ -239,19 +245,6 @@ def _presence_note(machine: VirtualMachine, manifest: Manifest) -> str:
 
 _ASKED: Final = [Outcome.DISCARDED, Outcome.DISCARD_FAILED]
 """What comes of a range that QEMU asks the host to take."""
-
-
-def _outcomes(
-    vm: npt.NDArray[np.integer],
-    ledger: Ledger,
-    rows: npt.NDArray[np.bool_],
-    shape: tuple[int, int],
-) -> npt.NDArray[np.int64]:
-    """Count for each machine what came of these rows.  Shape (vm, outcome)."""
-    chosen = np.flatnonzero(rows)
-    machines, outcomes = shape
-    code = vm[chosen] * np.int64(outcomes) + ledger.outcome[chosen]
-    return np.bincount(code, minlength=machines * outcomes).reshape(shape)
 
 
 class _FeaturesKept:
@@ -297,9 +290,7 @@ def _clears(
     return False if known is None and keeps_reporting and not keeps_page_poison else known
 
 
-def _swaps(kind: npt.NDArray[np.integer], status: npt.NDArray[np.int64]) -> bool:
-    if (kind == Kind.SWAP_OUT).any():
-        return True
+def _swaps_in(kind: npt.NDArray[np.integer], status: npt.NDArray[np.int64]) -> bool:
     is_fault = kind == Kind.FAULT
     return bool(is_fault.any() and (is_fault & (status & FaultFlag.SWAP_IN != 0)).any())
 

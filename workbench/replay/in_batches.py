@@ -7,7 +7,7 @@ from the capture.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from workbench.errors import UsageError
 from workbench.replay.decisions import happened, whole_batches
@@ -15,11 +15,11 @@ from workbench.replay.door import lineage_of_files
 from workbench.replay.event_counts import DecisionCounts, EventCounts, late_notes
 from workbench.replay.facts import FactsSoFar
 from workbench.replay.identify import Identifiable, UnanswerableError, is_placed, judge
-from workbench.replay.memory import ModelledHost, host_notes, written
+from workbench.replay.memory import ModelledHost, host_notes
 from workbench.replay.model_error import ErrorSoFar
-from workbench.replay.placement import knows_what_is_free, with_touches
+from workbench.replay.placement import knows_what_is_free
 from workbench.replay.settings import Settings
-from workbench.replay.trace_run import Machines
+from workbench.replay.tallies import COLUMNS, MachineTallies
 from workbench.schema import EVENTS
 
 if TYPE_CHECKING:
@@ -30,19 +30,11 @@ if TYPE_CHECKING:
 
     from workbench.replay.decisions import Happened
     from workbench.replay.facts import TraceFacts
-    from workbench.replay.ledger import Ledger
+    from workbench.replay.tallies import Tallied
     from workbench.trace import Trace
-    from workbench.trace.reader import Columns
 
 ROWS_AT_ONCE: Final = 1 << 18
 """Events of a batch: some 100 MB with all that is worked out for them."""
-
-
-class Replayed(NamedTuple):
-    """Events that were replayed, and what each of them did."""
-
-    columns: Columns
-    ledger: Ledger
 
 
 class ReplayInBatches:
@@ -53,7 +45,8 @@ class ReplayInBatches:
     row_count
         Events of the trace for each batch.
     progress
-        Called with the number of events that were read since the last call.
+        Called with the number of events that were replayed since the last call: each is twice, as
+        captured and under the settings, where these are others.
 
     """
 
@@ -69,26 +62,29 @@ class ReplayInBatches:
         self.settings = settings
         self._row_count = row_count
         self._progress = progress or (lambda _: None)
-        self._machines = Machines(trace, settings)
+        self._as_captured = MachineTallies(trace, Settings())
         self._facts = FactsSoFar(trace)
         self._error = ErrorSoFar(trace, self.initial_resident_pages, self.initial_swapped_pages)
         self._differences = DecisionCounts()
         self._counts = EventCounts()
-        self._notes: list[str] = []
+        self._host: ModelledHost | None = None
         self._is_begun = False
 
     @property
     def initial_resident_pages(self) -> npt.NDArray[np.int64]:
         """Of each machine, before its first event, in pages of 4 KiB.  Shape (vm,)."""
-        return self._machines.initial_resident_pages
+        return self._as_captured.initial_resident_pages
 
     @property
     def initial_swapped_pages(self) -> npt.NDArray[np.int64]:
         """Likewise."""
-        return self._machines.initial_swapped_pages
+        return self._as_captured.initial_swapped_pages
 
-    def batches(self) -> Iterator[Replayed]:
-        """Replay, and give what was replayed.
+    def batches(self) -> Iterator[Tallied]:
+        """Replay, and give what came of each batch under the settings.
+
+        That the trace can answer is known once it was read: what was given before counts only if
+        no error follows.
 
         Raises
         ------
@@ -102,50 +98,42 @@ class ReplayInBatches:
         if self._is_begun:
             raise UsageError("the batches of a replay are given once; make another ReplayInBatches")
         self._is_begun = True
-        for batch in self._as_captured():
-            if self.settings.runs_as_captured:
-                self._counts.add(batch.ledger)
-                yield batch
+        replay_otherwise = self._otherwise()
+        for events in self._events():
+            tallied = self._replay_as_captured(events)
+            if replay_otherwise is not None:
+                tallied = replay_otherwise(events)
+                self._progress(events.columns["kind"].size)
+            self._counts.add_tallied(tallied)
+            yield tallied
         self._refuse()
-        if not self.settings.runs_as_captured:
-            yield from self._otherwise()
 
     def _events(self) -> Iterator[Happened]:
-        names = EVENTS.column_names
+        names = [*COLUMNS, *(["duration_ns"] if self._error.needs_rows else [])]
         for columns in whole_batches(
             self.trace.batches(EVENTS.name, names, row_count=self._row_count)
         ):
             yield happened(columns)
             self._progress(columns["kind"].size)
 
-    def _as_captured(self) -> Iterator[Replayed]:
-        machines = Machines(self.trace, Settings())
-        for events in self._events():
-            ledger = machines.apply(events)
-            self._facts.add(events.columns, ledger)
+    def _replay_as_captured(self, events: Happened) -> Tallied:
+        keeps_ledger = self._error.needs_rows
+        tallied, ledger = self._as_captured.apply(events, keeps_ledger=keeps_ledger)
+        if keeps_ledger:
             self._error.add(events.columns, ledger)
-            self._differences.add(ledger, events.decisions)
-            yield Replayed(events.columns, ledger)
+        self._facts.add_tallied(tallied)
+        self._differences.add_tallied(tallied, events.decisions)
+        return tallied
 
-    def _otherwise(self) -> Iterator[Replayed]:
-        """Replay once more, with the device as asked for, and the host modelled if that was."""
+    def _otherwise(self) -> Callable[[Happened], Tallied] | None:
+        """Give what replays events with the device as asked for, and the host if that was."""
+        if self.settings.runs_as_captured:
+            return None
+        machines = MachineTallies(self.trace, self.settings)
         if not self.settings.host.is_chosen:
-            for events in self._events():
-                yield self._counted(events)
-            return
-        facts = self._facts.facts()
-        told = Machines(self.trace, self.settings)
-        host = ModelledHost(self.trace, self.settings, None)
-        for events in self._events():
-            touches = happened(with_touches(self.trace, facts, self.settings, events.columns))
-            served = host.serve(touches.columns, told.apply(touches))
-            yield self._counted(happened(written(touches.columns, served)))
-        self._notes = host_notes(self.trace, self.settings, None, host.unmet_bytes)
-
-    def _counted(self, events: Happened) -> Replayed:
-        ledger = self._machines.apply(events)
-        self._counts.add(ledger)
-        return Replayed(events.columns, ledger)
+            return lambda events: machines.apply(events)[0]
+        self._host = host = ModelledHost(self.trace, self.settings, None)
+        return lambda events: machines.serve(events, host)
 
     def _refuse(self) -> None:
         facts, settings = self._facts.facts(), self.settings
@@ -158,7 +146,10 @@ class ReplayInBatches:
     def to_dict(self) -> dict[str, Any]:
         """Give what is known once all batches were given, as JSON takes it."""
         captured = self._differences.to_dict()
-        notes = [*self._notes, *late_notes(self._counts.surprises, captured["surprises"])]
+        notes = late_notes(self._counts.surprises, captured["surprises"])
+        if self._host is not None:
+            host = host_notes(self.trace, self.settings, None, self._host.unmet_bytes)
+            notes = [*host, *notes]
         identifiable = judge(self._facts.facts(), self.settings).noting(notes)
         return {
             "lineage": lineage_of_files(self.trace, self.settings),
@@ -171,8 +162,12 @@ class ReplayInBatches:
 
 def _needs_all(facts: TraceFacts, settings: Settings) -> list[str]:
     """Say why the question takes all of a trace at once, if it does."""
-    reasons = []
     machines = facts.machines
+    reasons = [
+        f"{machine.name} came or ended during the capture (or slice the trace to before or after)"
+        for machine in machines
+        if not machine.is_whole
+    ]
     if any(is_placed(machine, settings) for machine in machines):
         reasons.append("what a guest takes and gives back is placed anew")
     if settings.device.free_page_hint is False and any(machine.hinted for machine in machines):

@@ -98,7 +98,7 @@ class Machine:
         stopped_at = run_events(events, self.constants, self.device, self.host, ledger)
         if stopped_at != OK:
             row = int(rows[stopped_at])
-            raise InputError(_describe_row(self._trace, happened.columns, row, first_row))
+            raise InputError(describe_row(self._trace, happened.columns, row, first_row))
         return ledger
 
     @property
@@ -231,7 +231,8 @@ def _machine_events(happened: Happened, rows: npt.NDArray[np.intp]) -> Events:
     )
 
 
-def _describe_row(trace: Trace, columns: Columns, row: int, first_row: int) -> str:
+def describe_row(trace: Trace, columns: Columns, row: int, first_row: int) -> str:
+    """Say that a row cannot be, and what it holds."""
     names = ("vm", "ram_block", "offset_bytes", "length_bytes")
     found = ", ".join(f"{name} {columns[name][row]}" for name in names)
     kind = int(columns["kind"][row])

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from workbench.errors import InputError
-from workbench.model import FIRST_PAGE, HostState, Outcome
+from workbench.model import BLOCK_PAGE_BYTES, FIRST_PAGE, HostState, Outcome
 from workbench.model.reclaim import (
+    LIMIT_PAGES,
+    MOVES_AT_ONCE,
     ROW,
     UNMET_PAGES,
     Memory,
@@ -30,11 +32,11 @@ from workbench.replay.decisions import happened
 from workbench.replay.ledger import pages_moved
 from workbench.replay.limits import limits_under, reclaim_constants, seen_limits
 from workbench.replay.machine import page_count_of
-from workbench.replay.page_space import host_at_start, page_space
+from workbench.replay.page_space import hosts_at_start, in_one_space, page_space
 from workbench.replay.settings import Settings
 from workbench.replay.trace_run import run_trace
 from workbench.schema import NO_ELEMENT, UNKNOWN, FaultFlag, Kind
-from workbench.units import PAGE_BYTES, format_bytes, format_ns
+from workbench.units import HUGE_PAGE_BYTES, PAGE_BYTES, format_bytes, format_ns
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -79,7 +81,7 @@ class ModelledHost:
         self._space = page_space(trace, settings)
         _refuse_too_many_pages(trace, self._space)
         self._limits = limits_under(settings.host, seen)
-        host = host_at_start(trace)
+        host = in_one_space(hosts_at_start(trace))
         self._memory = Memory(
             constants=self._space.constants,
             rules=reclaim_constants(trace, settings.host, self._limits),
@@ -112,6 +114,22 @@ class ModelledHost:
         moves = written_moves(begun)
         begun.reclaim.counts[ROW] = 0
         return Served(self._space, rows, requests, moves)
+
+    def memory_with_room(self) -> Memory:
+        """Give the host as it is, for `run_served_tally`, with room for the moves that wait.
+
+        One touch may cause no more of them than all that is in memory, twice what the touch
+        brings, and what it reads ahead.  Room that is not used takes no memory.
+        """
+        memory = self._memory
+        if not memory.moves.shape[0]:
+            largest = int(memory.constants.blocks[:, BLOCK_PAGE_BYTES].max(initial=0))
+            brought = max(HUGE_PAGE_BYTES, largest) // PAGE_BYTES + memory.rules.readahead_pages
+            room = memory.host.pages.size + 2 * brought + MOVES_AT_ONCE
+            self._memory = memory = memory._replace(moves=new_moves(room))
+            # Of settings alone there is one limit: those that were seen are known at the end.
+            memory.reclaim.counts[LIMIT_PAGES] = self._limits.pages[0]
+        return memory
 
     @property
     def unmet_bytes(self) -> int:

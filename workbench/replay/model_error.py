@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from workbench.model import Ledger as MachineLedger
     from workbench.replay.ledger import Ledger
     from workbench.trace import Trace, VirtualMachine
     from workbench.trace.reader import Columns
@@ -71,7 +72,12 @@ class ErrorSoFar:
             for vm, machine in enumerate(trace.manifest.virtual_machines)
         ]
 
-    def add(self, columns: Columns, ledger: Ledger) -> None:
+    @property
+    def needs_rows(self) -> bool:
+        """Whether there is any sample: else there is nothing to compare."""
+        return any(machine.is_measured for machine in self._machines)
+
+    def add(self, columns: Columns, ledger: Ledger | MachineLedger) -> None:
         """Take the next rows.
 
         Parameters
@@ -82,7 +88,7 @@ class ErrorSoFar:
         ledger
             Of the same rows.
         """
-        if not any(machine.is_measured for machine in self._machines):
+        if not self.needs_rows:
             return
         rows = _Rows(
             columns["time_ns"],

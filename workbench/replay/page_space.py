@@ -48,13 +48,17 @@ def page_space(trace: Trace, settings: Settings) -> PageSpace:
     )
 
 
-def host_at_start(trace: Trace) -> HostState:
-    """Give what of all machines is in memory, in swap or nowhere when the trace begins."""
+def hosts_at_start(trace: Trace) -> list[HostState]:
+    """Give what of each machine is in memory, in swap or nowhere when the trace begins."""
     require_room(trace)
-    hosts = [
+    return [
         initial_host(trace, vm, _own_constants(trace, machine, Settings()))
         for vm, machine in enumerate(trace.manifest.virtual_machines)
     ]
+
+
+def in_one_space(hosts: list[HostState]) -> HostState:
+    """Put machines behind each other, as `page_space` does."""
     counts = [host.pages.size - host.huge_pages.shape[0] for host in hosts]
     # The words of huge pages are behind those of all pages.
     words = [host.pages[:count] for host, count in zip(hosts, counts, strict=True)]

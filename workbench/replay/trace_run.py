@@ -6,16 +6,21 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from workbench.replay.decisions import happened, whole_batches
 from workbench.replay.ledger import Ledger, merge_ledgers
 from workbench.replay.machine import Machine, require_room
+from workbench.replay.settings import Settings
+from workbench.schema import EVENTS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     import numpy.typing as npt
 
     from workbench.model import Ledger as MachineLedger
     from workbench.replay.decisions import Happened
-    from workbench.replay.settings import Settings
     from workbench.trace import Trace
+    from workbench.trace.reader import Columns
 
 
 class TraceRun(NamedTuple):
@@ -95,6 +100,43 @@ def _rows_of_each(vm: npt.NDArray[np.int64], count: int) -> list[npt.NDArray[np.
     order = np.argsort(digits, kind="stable")
     stops = np.searchsorted(digits[order], np.arange(count), side="right")
     return np.split(order, stops[:-1])
+
+
+class LedgerInBatches:
+    """A replay as captured, with a row for every event, given batch by batch.
+
+    Attributes
+    ----------
+    initial_resident_pages, initial_swapped_pages
+        Of each machine, before its first event.
+
+    Notes
+    -----
+    Memory: a batch of events with their rows, and a few bytes for each page of guest RAM.
+    """
+
+    def __init__(
+        self, trace: Trace, row_count: int, progress: Callable[[int], None] = lambda _: None
+    ) -> None:
+        self.trace = trace
+        self._row_count = row_count
+        self._progress = progress
+        self._machines = Machines(trace, Settings())
+        self.initial_resident_pages = self._machines.initial_resident_pages
+        self.initial_swapped_pages = self._machines.initial_swapped_pages
+
+    def batches(self) -> Iterator[tuple[Columns, Ledger]]:
+        """Replay, and give the events of each batch with what they did.  To be called once.
+
+        Raises
+        ------
+        InputError
+            The trace is damaged.
+        """
+        batches = self.trace.batches(EVENTS.name, EVENTS.column_names, row_count=self._row_count)
+        for columns in whole_batches(batches):
+            yield columns, self._machines.apply(happened(columns))
+            self._progress(columns["kind"].size)
 
 
 def run_trace(trace: Trace, replayed: Happened, settings: Settings) -> TraceRun:

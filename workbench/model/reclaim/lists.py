@@ -20,6 +20,7 @@ from workbench.model.page_bits import (
     ON_INACTIVE,
     ON_LIST,
 )
+from workbench.model.prefetch import prefetch
 from workbench.model.reclaim.columns import (
     ACTIVE,
     CHUNK_ENTRIES,
@@ -48,6 +49,9 @@ from workbench.model.reclaim.columns import (
 if TYPE_CHECKING:
     from workbench.model.columns import Int64Array
     from workbench.model.reclaim.columns import Memory
+
+AHEAD_ENTRIES: Final = 16
+"""How far ahead of its tail a list is read: the memory's latency, in folios looked at."""
 
 _BUT_LIST: Final = ALL_BITS ^ ON_LIST
 BUT_MARKS: Final = ALL_BITS ^ (IS_ACCESSED | IS_REFERENCED)
@@ -215,6 +219,19 @@ def remove_folio(folio: int, memory: Memory) -> None:
     reclaim.entries[reclaim.place[folio]] = NO_FOLIO
     reclaim.counts[LIST_PAGES + target] -= folio_pages(folio, memory)
     pages[folio] &= _BUT_LIST
+
+
+@inlined_kernel
+def look_ahead(target: int, memory: Memory) -> None:
+    """Ask for what reclaim will need of the folio that it looks at some entries later.
+
+    Entries of the next chunk are mostly behind those of this one; if not, nothing is gained.
+    """
+    entries = memory.reclaim.entries
+    ahead = min(memory.reclaim.counts[LAST_ENTRY + target] + AHEAD_ENTRIES, entries.size - 1)
+    later = int(entries[ahead])
+    prefetch(memory.host.pages, later)
+    prefetch(memory.reclaim.place, later)
 
 
 @inlined_kernel

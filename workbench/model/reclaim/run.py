@@ -6,13 +6,17 @@ from typing import TYPE_CHECKING, Final
 
 from workbench.model.compiled import inner_kernel, kernel
 from workbench.model.page_bits import IS_LIVE, IS_ZERO, ON_LIST, RESIDENT, STATE, SWAPPED
+from workbench.model.prefetch import prefetch
 from workbench.model.reclaim.columns import INACTIVE, LIMIT_PAGES, REQUEST, ROW, SLOTS_USED
 from workbench.model.reclaim.lists import add_first, folio_of
-from workbench.model.reclaim.touch import WRITE, discard, free_pages, touch_page
+from workbench.model.reclaim.touch import WRITE, discard, free_pages, touch_one, touch_page
 from workbench.schema import Kind
 
 if TYPE_CHECKING:
     from workbench.model.reclaim.columns import Memory, Requests
+
+AHEAD_REQUESTS: Final = 16
+"""How far ahead requests are read: the memory's latency, in touches of pages that are mapped."""
 
 FAULT: Final = int(Kind.FAULT)
 ACCESS: Final = int(Kind.ACCESS)
@@ -52,7 +56,7 @@ def serve_request(row: int, requests: Requests, memory: Memory) -> None:
         return
     if kind != FREE or status & WRITE != 0:
         for page in range(first, stop):
-            touch_page(page, requests.block[row], requests.allocated_bytes[row], status, memory)
+            touch_one(page, requests.block[row], requests.allocated_bytes[row], status, memory)
     if kind == FREE:
         free_pages(first, stop, memory)
     if kind == FREE and status & WRITE != 0:
@@ -69,6 +73,9 @@ def serve_requests(requests: Requests, memory: Memory) -> None:
     """
     counts = memory.reclaim.counts
     for row in range(requests.kind.size):
+        later = requests.page[min(row + AHEAD_REQUESTS, requests.kind.size - 1)]
+        prefetch(memory.host.pages, later)
+        prefetch(memory.reclaim.place, later)
         counts[REQUEST] = row
         counts[LIMIT_PAGES] = requests.limit_pages[row]
         kind, page, status = requests.kind[row], requests.page[row], requests.status[row]

@@ -22,7 +22,13 @@ from workbench.model.reclaim.columns import (
     REFAULTS_SEEN,
 )
 from workbench.model.reclaim.evict import take_folio
-from workbench.model.reclaim.lists import add_first, folio_pages, huge_page_of, remove_last
+from workbench.model.reclaim.lists import (
+    add_first,
+    folio_pages,
+    huge_page_of,
+    look_ahead,
+    remove_last,
+)
 from workbench.units import GIB, PAGE_BYTES
 
 if TYPE_CHECKING:
@@ -93,6 +99,7 @@ def shrink_inactive(scan_pages: int, memory: Memory) -> int:
     left = min(scan_pages, counts[LIST_PAGES + INACTIVE])
     taken = 0
     while left > 0 and counts[LIST_PAGES + INACTIVE] > 0:
+        look_ahead(INACTIVE, memory)
         folio = remove_last(INACTIVE, memory)
         left -= folio_pages(folio, memory)
         taken += look_at(folio, memory)
@@ -105,6 +112,7 @@ def shrink_active(scan_pages: int, memory: Memory) -> None:
     counts = memory.reclaim.counts
     left = min(scan_pages, counts[LIST_PAGES + ACTIVE])
     while left > 0 and counts[LIST_PAGES + ACTIVE] > 0:
+        look_ahead(ACTIVE, memory)
         folio = remove_last(ACTIVE, memory)
         left -= folio_pages(folio, memory)
         memory.host.pages[folio] &= _BUT_ACCESSED

@@ -22,9 +22,9 @@ from workbench.model.host import (
     HELD_PAGES,
     OCCUPIED_PAGES,
     PAGES_LEFT,
-    back_page,
     discard_part,
     goes_whole,
+    swap_in_page,
 )
 from workbench.model.page_bits import (
     ALL_BITS,
@@ -220,7 +220,7 @@ def swap_in(page: int, block: int, status: int, memory: Memory) -> None:
         status |= WITHOUT_READ
     if word & IS_LIVE == 0:
         status |= DEAD
-    back_page(page, page // memory.constants.huge_page_pages, memory.host)
+    swap_in_page(page, memory.host)
     pages[page] |= IS_ACCESSED | HAS_COPY
     is_half_full = 2 * counts[SLOTS_USED] > rules.swap_pages
     if writes != 0 or is_half_full or not rules.keeps_copies:
@@ -294,6 +294,12 @@ def touch_page(page: int, block: int, allocated_bytes: int, status: int, memory:
     else:
         fault_in(Fault(page, block, allocated_bytes, status), memory)
     note_touch(page, status, memory)
+
+
+@inner_kernel
+def touch_one(page: int, block: int, allocated_bytes: int, status: int, memory: Memory) -> None:
+    """Do the same where it need not be as quick: copies of it take long to compile."""
+    touch_page(page, block, allocated_bytes, status, memory)
 
 
 @inlined_kernel
