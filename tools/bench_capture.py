@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from workbench.capture.recorder import Capture, Origin, Target
+from workbench.capture.guests import Target
+from workbench.capture.recorder import Capture, Origin
 from workbench.lab import LabSettings, parse_scenario, run_lab
 from workbench.trace import read_trace
 from workbench.units import GIB, MIB, NANOSECONDS
@@ -81,6 +82,8 @@ class Job:
     capture_cpu_ns: int = 0
     events: int = 0
     lost: int = 0
+    is_late: bool = False
+    """Whether the probes took longer than the pause, to be there or to be gone."""
 
     @property
     def duration_ns(self) -> int:
@@ -135,11 +138,10 @@ class Watcher:
             self._is_ready.clear()
             self._orders.put(is_captured(len(self.jobs)))
         if step in self.job_begins:
-            if not self._is_ready.is_set():
-                raise RuntimeError(f"the probes took longer than the pause of {PAUSE_S} s")
             captured = is_captured(len(self.jobs))
             now_ns = processor_time_ns(self._process.pid)
-            self.jobs.append(Job(captured, time_ns, capture_cpu_ns=now_ns))
+            job = Job(captured, time_ns, capture_cpu_ns=now_ns, is_late=not self._is_ready.is_set())
+            self.jobs.append(job)
 
     def guest_sample(self, *sample: object) -> None:
         """Not needed."""
@@ -215,14 +217,17 @@ def result(load: Load, watcher: Watcher) -> dict[str, Any]:
         (with_capture.duration_ns, without.duration_ns)
         for first, second in zip(jobs[::2], jobs[1::2], strict=False)
         for with_capture, without in [(first, second) if first.captured else (second, first)]
+        if not (first.is_late or second.is_late)
     ]
     growth = np.array([a / b - 1 for a, b in pairs])
     low, high = interval(growth)
-    captured = [job for job in jobs if job.captured]
+    captured = [job for job in jobs if job.captured and not job.is_late]
     seconds = sum(job.duration_ns for job in captured) / NANOSECONDS
     return {
         "load": load.name,
         "pairs": len(pairs),
+        "late_jobs": sum(job.is_late for job in jobs),
+        "job_seconds": float(np.median([without for _, without in pairs])) / NANOSECONDS,
         "growth_mean": float(growth.mean()),
         "growth_interval": [low, high],
         "capture_processors": sum(job.capture_cpu_ns for job in captured) / NANOSECONDS / seconds,
