@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,7 @@ def change_fields(chance: random.Random, document: Any) -> Any:
             case "number":
                 parent[last] = chance.choice(NUMBERS)
             case "other":
-                parent[last] = chance.choice(OTHERS)
+                parent[last] = copy.deepcopy(chance.choice(OTHERS))
             case "remove":
                 del parent[last]
             case _ if isinstance(parent[last], int):
@@ -111,7 +112,8 @@ def change_text(chance: random.Random, path: Path) -> None:
 def change_manifest(chance: random.Random, folder: Path) -> None:
     """Damage the manifest in one of these ways."""
     path = folder / "manifest.json"
-    assert not path.is_symlink()
+    if not path.is_file() or path.is_symlink():
+        return  # A pipe by now, or a link to what is nobody's to damage.
     if chance.random() < 0.2:
         change_text(chance, path)
         return

@@ -89,10 +89,9 @@ def assert_goes_on(whole: Trace, part: Trace) -> None:
 
 
 SECONDS = st.integers(1, 19).map(lambda half: half / 2)
-PLACES = st.one_of(
-    st.integers(0, RAM_BYTES // HUGE - 1).map(lambda huge: huge * HUGE),
-    st.integers(0, RAM_BYTES // PAGE_BYTES - 1).map(lambda page: page * PAGE_BYTES),
-)
+PLACES = st.sampled_from([0, 0, PAGE_BYTES, MIB, HUGE, HUGE, HUGE + PAGE_BYTES, RAM_BYTES - MIB])
+"""Few, so that what happens to a page depends on what happened to it before."""
+
 SIZES = st.sampled_from([PAGE_BYTES, 16 * PAGE_BYTES, MIB, HUGE, HUGE])
 KEPT = [REPORTING | PAGE_POISON, REPORTING]
 FLAGS = st.sampled_from([FaultFlag.WRITE, FaultFlag.WRITE | FaultFlag.HUGE_REFUSED, 0]).map(int)
@@ -107,7 +106,9 @@ def within(offset: int, length: int) -> tuple[int, int]:
 def events(draw: st.DrawFn) -> list[Row]:
     """What may happen to two guests in ten seconds, in the order of time."""
     rows: list[Row] = []
-    for seconds in sorted(draw(st.lists(SECONDS, max_size=25))):
+    for seconds in sorted(
+        draw(st.lists(SECONDS, min_size=draw(st.sampled_from([1, 20])), max_size=30))
+    ):
         offset, length = within(draw(PLACES), draw(SIZES))
         reported = report(seconds, offset, length, element=len(rows))
         rows += draw(
@@ -126,14 +127,14 @@ def events(draw: st.DrawFn) -> list[Row]:
                         )
                     ],
                     [write_poison(seconds, draw(st.sampled_from([0, 0xAA])))],
-                    [event(seconds, Kind.RESET)],
-                    [event(seconds, Kind.INHIBIT, status=draw(st.integers(0, 1)))],
+                    [event(seconds, draw(st.sampled_from([Kind.RESET, Kind.STATUS])))],
+                    [event(seconds, Kind.INHIBIT, status=draw(st.sampled_from([1, 1, 0])))],
                     [event(seconds, Kind.HINT_COMMAND, status=draw(st.integers(0, 9)))],
                 ]
             )
         )
     vm = draw(st.integers(0, 1))
-    return [{**row, "vm": vm if number % 3 else 1 - vm} for number, row in enumerate(rows)]
+    return [{**row, "vm": vm if number % 7 else 1 - vm} for number, row in enumerate(rows)]
 
 
 def written(rows: list[Row], folder: Path) -> Trace:

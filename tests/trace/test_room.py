@@ -46,6 +46,19 @@ def test_a_manifest_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
         read_trace(trace.path)
 
 
+def test_a_segment_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    """Neither to read it nor to name the files by a digest."""
+    trace = write_trace(tmp_path / "x.trace", TWO_BLOCKS)
+    (path,) = (trace.path / "events").iterdir()
+    path.unlink()
+    os.mkfifo(path)
+
+    with pytest.raises(InputError, match="is not a file, expected a segment"):
+        _ = read_trace(trace.path).files_digest
+    with pytest.raises(InputError, match="is not a file, expected a segment"):
+        read_trace(trace.path).columns("events")
+
+
 def test_a_manifest_without_end_is_not_read_to_it(tmp_path: Path) -> None:
     trace = write_trace(tmp_path / "x.trace", TWO_BLOCKS)
     with (trace.path / "manifest.json").open("ab") as file:

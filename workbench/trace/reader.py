@@ -17,6 +17,7 @@ from workbench.trace.manifest import MANIFEST_NAME, Manifest, parse_manifest
 from workbench.trace.merge import is_in_order, order_names
 from workbench.trace.rows import Rows
 from workbench.trace.segments import (
+    check_is_file,
     column_numbers,
     count_missing_segments,
     count_rows,
@@ -154,6 +155,7 @@ class Trace:
         digest = hashlib.sha256(self.manifest.model_dump_json().encode())
         for table_name in ("events", "state"):
             for path in segment_paths(self.path / table_name):
+                check_is_file(path)
                 with path.open("rb") as file:
                     digest.update(hashlib.file_digest(file, "sha256").digest())
         return digest.hexdigest()

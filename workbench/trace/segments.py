@@ -235,7 +235,7 @@ def open_segment(path: Path, table: Table, advice: str) -> Iterator[pq.ParquetFi
     InputError
         The file is damaged or cannot be opened, or a column is not what the schema says.
     """
-    _check_is_file(path)
+    check_is_file(path)
     try:
         with pq.ParquetFile(path) as file:
             _check_types(path, file.schema_arrow, table)
@@ -262,8 +262,14 @@ def refuse_gaps(path: Path, content: pa.Table) -> None:
             raise InputError(f"{message}; capture the trace again")
 
 
-def _check_is_file(path: Path) -> None:
-    """Refuse what cannot be opened, with the system's reason; it may be whole nevertheless."""
+def check_is_file(path: Path) -> None:
+    """Refuse what cannot be opened, with the system's reason; it may be whole nevertheless.
+
+    Raises
+    ------
+    InputError
+        It cannot, or is no file: a pipe would be waited for without end.
+    """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise InputError(f"{path}: is not a file, expected a segment of the trace")
