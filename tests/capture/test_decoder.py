@@ -6,12 +6,14 @@ import ctypes
 import mmap
 import os
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.synthetic import write_trace
 from workbench.capture.decoder import SWAP_IN_PATIENCE_NS, Decoder
 from workbench.capture.frames import FrameTable
 from workbench.capture.guest import Guest
@@ -19,6 +21,9 @@ from workbench.capture.page_map import PageMaps
 from workbench.capture.records import FAULT_ALLOCATIONS_SHIFT, RAW_DTYPE, FaultBit, Source
 from workbench.schema import FaultFlag, Kind
 from workbench.units import GIB, HUGE_PAGE_BYTES, MIB, PAGE_BYTES
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PROCESS, THREAD = 100, 101
 RAM_ADDRESS, RAM_BYTES = 0x7F0000000000, 64 * MIB
@@ -297,6 +302,16 @@ def test_a_range_that_is_not_ram_keeps_its_guest_address() -> None:
 
     assert events["ram_block"] == [-1]
     assert events["offset_bytes"] == [0xF0000]
+
+
+def test_a_guest_may_report_any_address(tmp_path: Path) -> None:
+    """The last page of 64 bits is no page of any machine, and must not make a trace unreadable."""
+    events = decode((Source.REPORT_RANGE, 0x1234, {"value": -4096, "length": 4096}))
+    (row,) = zip(*events.values(), strict=True)
+    trace = write_trace(tmp_path / "x.trace", [dict(zip(events, row, strict=True))])
+
+    assert events["offset_bytes"] == [2**63 - 1]
+    assert trace.columns("events")["offset_bytes"].tolist() == [2**63 - 1]
 
 
 def test_a_migration_is_its_first_and_its_last_step() -> None:

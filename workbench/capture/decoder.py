@@ -29,6 +29,9 @@ SWAP_IN_PATIENCE_NS = NANOSECONDS // 4
 _WRITE_FAULT = 1 << 1
 """Linux arch/x86/include/asm/trap_pf.h, X86_PF_WRITE."""
 
+_LAST_ADDRESS = 2**63 - 1
+"""Stands for all guest addresses from there on, which no machine has and no column holds."""
+
 _PRECOPY_SETUP, _PRECOPY_COMPLETE, _PRECOPY_CLEANUP = 0, 3, 4
 """QEMU 7.2 include/migration/misc.h, PrecopyNotifyReason."""
 
@@ -157,7 +160,7 @@ class Decoder:
         guest = self.guests[record.process]
         block, offset_bytes = guest.locate(record.address)
         if block == NO_BLOCK:  # QEMU's bounce buffer stands in for memory that is not RAM.
-            offset_bytes = record.value
+            offset_bytes = record.value if record.value >= 0 else _LAST_ADDRESS
         self._emit_range(Kind.REPORT, record, guest.vm, block, offset_bytes)
 
     def on_discard(self, record: Record) -> None:
