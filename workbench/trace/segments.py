@@ -192,6 +192,7 @@ def read_row_group(path: Path, table: Table, advice: str, number: int) -> Column
     with open_segment(path, table, advice) as file:
         refuse_large(path, table, file.metadata.row_group(number).num_rows)
         content = file.read_row_group(number, columns=list(table.column_names))
+        content = with_absent(content, table)
         content.validate()
     refuse_gaps(path, content)
     return {
