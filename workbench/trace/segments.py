@@ -218,10 +218,13 @@ def read_segment(path: Path, table: Table, advice: str) -> pa.Table:
 
 def with_absent(content: pa.Table, table: Table) -> pa.Table:
     """Give the content of a file from before some columns what stands in their place."""
-    for column in table.columns:
+    for column, field in zip(table.columns, arrow_schema(table), strict=True):
         if column.absent is not None and column.name not in content.column_names:
             values = np.full(content.num_rows, column.absent, column.dtype)
-            content = content.append_column(column.name, pa.array(values))
+            # As bytes: to look at values Arrow would load pandas.
+            buffers = [None, pa.py_buffer(values)]
+            array = pa.Array.from_buffers(field.type, values.size, buffers)
+            content = content.append_column(column.name, array)
     return content
 
 
