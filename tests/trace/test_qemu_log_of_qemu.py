@@ -77,6 +77,11 @@ def test_pages_of_the_balloon_tell_where_memory_begins(tmp_path: Path) -> None:
         (12 * MIB, 3 * PAGE_BYTES, 0, 0),
         (14 * MIB, 2 * PAGE_BYTES, 0, 1),
     ]
+    assert rows(trace, Kind.INFLATE, "offset_bytes", "length_bytes") == [
+        (0x900 * PAGE_BYTES, PAGE_BYTES),
+        (0x901 * PAGE_BYTES, PAGE_BYTES),
+        (0x905 * PAGE_BYTES, PAGE_BYTES),
+    ]
     assert rows(trace, Kind.REPORT, *place) == [
         (10 * MIB, PAGE_BYTES, 0, 0),
         (12 * MIB, 3 * PAGE_BYTES, 0, 0),

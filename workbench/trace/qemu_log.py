@@ -276,6 +276,7 @@ class _Importer:
             self._outputs.discard(line.thread)
             self.counts.inflated += 1
             place = row[1:4]
+            self._emit(guest, Kind.INFLATE, line.time_ns, place=place)
             self._emit(guest, Kind.DISCARD, line.time_ns, place=place, status=discard.status)
             return
         if element is None:
