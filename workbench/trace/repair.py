@@ -13,8 +13,10 @@ from workbench.trace.derived import fresh_trace
 from workbench.trace.manifest import MANIFEST_NAME, Probe, parse_manifest
 from workbench.trace.rows import Rows
 from workbench.trace.segments import Span, all_spans, open_segment, read_row_group, segment_name
+from workbench.trace.writer import ROW_GROUP_ROWS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import numpy.typing as npt
@@ -133,6 +135,13 @@ def _unfinished(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in found)
 
 
+class _Damage(NamedTuple):
+    """A row group that cannot be read, and its rows; None where it is not known how many."""
+
+    reason: str
+    rows: int | None
+
+
 class _Table:
     """One table on its way from the damaged trace to the whole one."""
 
@@ -142,6 +151,8 @@ class _Table:
         self._manifest = manifest
         self._writer = writer
         self._kept = _Kept()
+        self._waiting: list[Columns] = []
+        self._waiting_rows = 0
         self._open: list[int] = []
         """Of what was dropped since rows were kept last, what has no end yet."""
 
@@ -159,35 +170,40 @@ class _Table:
                 self._drop(segment_name(stop, span.first - 1), "missing", None)
             self._copy_file(span)
             stop = span.stop
+        self._flush()
         return self._kept
 
     def _is_whole(self, span: Span) -> bool:
-        try:
-            for number in range(self._row_group_count(span)):
-                read_row_group(span.path, self._table, "", number)
-        except InputError:
-            return False
-        return True
+        return not any(isinstance(content, _Damage) for content in self._contents(span))
 
-    def _row_group_count(self, span: Span) -> int:
-        with open_segment(span.path, self._table, "") as file:
-            return int(file.metadata.num_row_groups)
+    def _contents(self, span: Span) -> Iterator[Columns | _Damage]:
+        """Give the row groups of a file, those that are damaged too.  It is opened few times."""
+        number, count = 0, 1
+        while number < count:
+            try:
+                with open_segment(span.path, self._table, "") as file:
+                    count = int(file.metadata.num_row_groups)
+                    while number < count:
+                        yield read_row_group(file, span.path, self._table, number)
+                        number += 1
+            except InputError as error:
+                yield _Damage(_reason(error, span.path), self._row_count(span, number))
+                number += 1
+
+    def _row_count(self, span: Span, number: int) -> int | None:
+        """Say how many rows a row group has; None where nothing of the file can be read."""
+        try:
+            with open_segment(span.path, self._table, "") as file:
+                return max(int(file.metadata.row_group(number).num_rows), 0)
+        except InputError:
+            return None
 
     def _copy_file(self, span: Span) -> None:
-        try:
-            count = self._row_group_count(span)
-        except InputError as error:
-            self._drop(span.path.name, _reason(error, span.path), None)
-            return
-        for number in range(count):
-            try:
-                columns = read_row_group(span.path, self._table, "", number)
-            except InputError as error:
-                with open_segment(span.path, self._table, "") as file:
-                    rows = int(file.metadata.row_group(number).num_rows)
-                self._drop(span.path.name, _reason(error, span.path), max(rows, 0))
+        for content in self._contents(span):
+            if isinstance(content, _Damage):
+                self._drop(span.path.name, content.reason, content.rows)
             else:
-                self._keep(span.path.name, columns)
+                self._keep(span.path.name, content)
 
     def _keep(self, file: str, columns: Columns) -> None:
         is_wrong = np.zeros(columns["vm"].size, np.bool_)
@@ -199,7 +215,7 @@ class _Table:
         count = right["vm"].size
         if count:
             self._end_open(right)
-            self._writer.append(self._table.name, right)
+            self._write(right)
             self._kept.rows += count
             if "time_ns" in right:
                 self._kept.last_ns = int(right["time_ns"].max())
@@ -209,6 +225,21 @@ class _Table:
                 self._kept.last_sequence = max(self._kept.last_sequence, sequence)
         if count < is_wrong.size:
             self._drop(file, "rows that cannot be", is_wrong.size - count)
+
+    def _write(self, columns: Columns) -> None:
+        """Write rows, as soon as there are enough of them."""
+        self._waiting.append(columns)
+        self._waiting_rows += columns["vm"].size
+        if self._waiting_rows >= ROW_GROUP_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            names = self._table.column_names
+            parts = self._waiting
+            joined = {name: np.concatenate([part[name] for part in parts]) for name in names}
+            self._writer.append(self._table.name, joined)
+        self._waiting, self._waiting_rows = [], 0
 
     def _mark_wrong(self, columns: Columns, is_wrong: npt.NDArray[np.bool_], first: int) -> None:
         """Mark the rows that no capture writes, by halving what holds one."""

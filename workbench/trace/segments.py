@@ -181,19 +181,18 @@ def table_files(folder: Path, table: Table) -> tuple[list[Path], str]:
     return paths, "remove it to read the others" if len(paths) > 1 else "copy the trace again"
 
 
-def read_row_group(path: Path, table: Table, advice: str, number: int) -> Columns:
-    """Read one part of a file, all its columns.
+def read_row_group(file: pq.ParquetFile, path: Path, table: Table, number: int) -> Columns:
+    """Read one part of an open file, all its columns.
 
     Raises
     ------
     InputError
-        It is damaged, or the file cannot be opened, or a column is not what the schema says.
+        It is damaged, as far as `open_segment` does not say so.
     """
-    with open_segment(path, table, advice) as file:
-        refuse_large(path, table, file.metadata.row_group(number).num_rows)
-        content = file.read_row_group(number, columns=list(table.column_names))
-        content = with_absent(content, table)
-        content.validate()
+    refuse_large(path, table, file.metadata.row_group(number).num_rows)
+    content = file.read_row_group(number, columns=list(table.column_names))
+    content = with_absent(content, table)
+    content.validate()
     refuse_gaps(path, content)
     return {
         column.name: column_numbers(content[column.name], column.dtype) for column in table.columns
