@@ -340,3 +340,14 @@ def test_a_manifest_that_cannot_be_opened_is_not_called_wrong(written: Trace) ->
 
     with pytest.raises(InputError, match=r"manifest\.json: cannot be read \(Is a directory\)"):
         read_trace(written.path)
+
+
+def test_a_file_that_fails_when_it_is_read_has_no_digest(tmp_path: Path) -> None:
+    """Our own memory at address 0 is a file that opens, and is an error of the disk to read."""
+    trace = write_trace(tmp_path / "x.trace", [])
+    (path,) = (trace.path / "events").glob("*.parquet")
+    path.unlink()
+    path.symlink_to("/proc/self/mem")
+
+    with pytest.raises(InputError, match="cannot be read"):
+        _ = trace.files_digest

@@ -151,13 +151,21 @@ class Trace:
         """Name the files that a replay reads: equal files have equal content, not the reverse.
 
         For traces that are larger than memory, of which `digest` would take too much.
+
+        Raises
+        ------
+        InputError
+            One of them cannot be read.
         """
         digest = hashlib.sha256(self.manifest.model_dump_json().encode())
         for table_name in ("events", "state"):
             for path in segment_paths(self.path / table_name):
                 check_is_file(path)
-                with path.open("rb") as file:
-                    digest.update(hashlib.file_digest(file, "sha256").digest())
+                try:
+                    with path.open("rb") as file:
+                        digest.update(hashlib.file_digest(file, "sha256").digest())
+                except OSError as error:
+                    raise InputError(f"{path}: cannot be read ({error.strerror})") from None
         return digest.hexdigest()
 
     @property
