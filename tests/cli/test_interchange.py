@@ -39,7 +39,7 @@ def test_a_log_becomes_a_trace(log, tmp_path, capsys):
     assert "pc.ram begins at 0x7f0000000000" in notes
     assert "virtqueue_pop: QEMU did not discard 1 range" in notes
     manifest = read_trace(tmp_path / "x").manifest
-    assert manifest.command.startswith("workbench ")
+    assert manifest.command.startswith("workbench")
 
 
 def test_size_and_base_can_be_given_for_each_block(log, tmp_path, capsys):
