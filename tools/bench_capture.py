@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / ".build" / "cost.json"
 
-PAUSE_S = 5.0
+PAUSE_S = 7.0
 """Long enough to compile and attach the probes, or to detach them and complete the trace."""
 
 RESAMPLES = 10_000
@@ -59,9 +59,9 @@ class Load:
 LOADS = (
     Load(
         name="no pressure",
-        before="take ballast 2560M\n",
+        before="take ballast 1920M\n",
         job="take work 384M\nfree work\ntake work 384M\nfree work\n",
-        settings={"memory_bytes": 4 * GIB},
+        settings={"memory_bytes": 3 * GIB},
     ),
     Load(
         name="swapping",

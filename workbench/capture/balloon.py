@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,11 @@ _CONFIG_HINT_CMD_ID_OFFSET_BYTES = 8
 
 _LOWEST_ADDRESS = 1 << 16
 """Linux maps nothing below (Documentation/admin-guide/sysctl/vm.rst, mmap_min_addr)."""
+
+
+_ATTEMPTS = 10
+_PAUSE_S = 0.1
+"""A QEMU at its memory limit cannot always bring back from swap what somebody looks at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,21 +70,34 @@ def find_balloon(memory: ProcessMemory, layout: Layout, heaps: list[Mapping], pi
     A queue points back to its device, and the device says that it is a balloon: only a device
     whose first three queues do so, one after another and numbered 0, 1, 2, is taken.
     """
-    for mapping in heaps:
-        try:
-            content = memory.read(mapping.first, mapping.stop - mapping.first)
-            words = np.frombuffer(content, "<u8")
-        except HostError:  # A guard page, or a mapping that has just gone.
-            continue
-        for address in _queue_owners(words, layout):
-            is_in_heap = any(heap.first <= address < heap.stop for heap in heaps)
-            if is_in_heap and _is_balloon(memory, layout, address):
-                return describe_balloon(memory, layout, address)
+    for _ in range(_ATTEMPTS):
+        address, is_whole = _search(memory, layout, heaps)
+        if address is not None:
+            return describe_balloon(memory, layout, address)
+        if is_whole:
+            break
+        time.sleep(_PAUSE_S)
     message = (
         f"pid {pid}: has no virtio-balloon device; start the guest with "
         "-device virtio-balloon-pci,free-page-reporting=on"
     )
     raise HostError(message)
+
+
+def _search(memory: ProcessMemory, layout: Layout, heaps: list[Mapping]) -> tuple[int | None, bool]:
+    """Look for the balloon, and say whether all of the heap could be read."""
+    is_whole = True
+    for mapping in heaps:
+        try:
+            content = memory.read(mapping.first, mapping.stop - mapping.first)
+        except HostError:  # A guard page, a mapping that has just gone, or one that is in swap.
+            is_whole = False
+            continue
+        for address in _queue_owners(np.frombuffer(content, "<u8"), layout):
+            is_in_heap = any(heap.first <= address < heap.stop for heap in heaps)
+            if is_in_heap and _is_balloon(memory, layout, address):
+                return address, is_whole
+    return None, is_whole
 
 
 def _queue_owners(words: NDArray[np.uint64], layout: Layout) -> list[int]:

@@ -89,10 +89,11 @@ class ProcessMemory:
         HostError
             The address is not mapped.
         """
-        try:
-            content = os.pread(self._file, length, address)
-        except (OSError, OverflowError):
-            content = b""
+        content = b""
+        with contextlib.suppress(OSError, OverflowError):
+            # It ends early at a page that the kernel could not bring back from swap just then.
+            while part := os.pread(self._file, length - len(content), address + len(content)):
+                content += part
         if len(content) != length:
             message = f"pid {self._pid}: cannot read its memory at {address:#x}; did it exit?"
             raise HostError(message)
