@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from workbench.capture.resident import read_resident
 from workbench.errors import HostError
 from workbench.schema import CONFIG_POISON_OFFSET_BYTES, Feature
 from workbench.trace import BalloonProperties, QueueIndices
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from workbench.capture.layout import Layout
@@ -70,8 +74,11 @@ def find_balloon(memory: ProcessMemory, layout: Layout, heaps: list[Mapping], pi
     A queue points back to its device, and the device says that it is a balloon: only a device
     whose first three queues do so, one after another and numbered 0, 1, 2, is taken.
     """
+    address, _ = _search(memory, layout, heaps, partial(read_resident, memory, pid))
+    if address is not None:
+        return describe_balloon(memory, layout, address)
     for _ in range(_ATTEMPTS):
-        address, is_whole = _search(memory, layout, heaps)
+        address, is_whole = _search(memory, layout, heaps, memory.read_span)
         if address is not None:
             return describe_balloon(memory, layout, address)
         if is_whole:
@@ -84,12 +91,17 @@ def find_balloon(memory: ProcessMemory, layout: Layout, heaps: list[Mapping], pi
     raise HostError(message)
 
 
-def _search(memory: ProcessMemory, layout: Layout, heaps: list[Mapping]) -> tuple[int | None, bool]:
-    """Look for the balloon, and say whether all of the heap could be read."""
+def _search(
+    memory: ProcessMemory,
+    layout: Layout,
+    heaps: list[Mapping],
+    read: Callable[[int, int], bytes],
+) -> tuple[int | None, bool]:
+    """Look for the balloon in what is read, and say whether all of the heap could be."""
     is_whole = True
     for mapping in heaps:
         try:
-            content = memory.read(mapping.first, mapping.stop - mapping.first)
+            content = read(mapping.first, mapping.stop)
         except HostError:  # A guard page, a mapping that has just gone, or one that is in swap.
             is_whole = False
             continue
