@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from workbench.schema import Kind
     from workbench.trace import Trace
 
 BASE = 0x7F0000000000
@@ -120,13 +119,6 @@ def _by_block(given: dict[str, int] | int | None) -> dict[str, int]:
     if given is None:
         return {}
     return given if isinstance(given, dict) else {ONLY: given}
-
-
-def rows(trace: Trace, kind: Kind, *names: str) -> list[tuple[int, ...]]:
-    """The chosen columns of all events of a kind, in order."""
-    events = trace.columns("events")
-    chosen = events["kind"] == kind
-    return list(zip(*(events[name][chosen].tolist() for name in names), strict=True))
 
 
 PLACE = ("offset_bytes", "length_bytes", "element")

@@ -76,16 +76,21 @@ def balloon_probe(trace: Trace) -> Probe:
     return found
 
 
-def test_a_hundred_thousand_events_a_second_are_recorded_whole(tmp_path: Path) -> None:
-    """Every range and every discard of 400,000 events; nothing is lost."""
+def captured_burst(folder: Path) -> tuple[Trace, int, int]:
+    """Capture more than comes in a day; give how many ranges were discarded and ignored, too."""
     with (
-        halted_machine(tmp_path) as (process, device),
-        Capture([Target(pid=process.pid)], tmp_path / "x.trace", Origin(command="test")),
+        halted_machine(folder) as (process, device),
+        Capture([Target(pid=process.pid)], folder / "x.trace", Origin(command="test")),
     ):
         device.set_up(VERSION_1 | REPORTING | PAGE_POISON | INDIRECT)
         discarded = report(device, range_count=32, kick_count=60)
         ignored = poisoned(device, range_count=1024, kick_count=9)
-    trace = read_trace(tmp_path / "x.trace")
+    return read_trace(folder / "x.trace"), discarded, ignored
+
+
+def test_a_hundred_thousand_events_a_second_are_recorded_whole(tmp_path: Path) -> None:
+    """Every range and every discard of 400,000 events; nothing is lost."""
+    trace, discarded, ignored = captured_burst(tmp_path)
     times = np.array(rows(trace, Kind.REPORT, "time_ns")).ravel()[discarded:]
     rate = times.size / (times[-1] - times[0]) * NANOSECONDS
 
@@ -101,14 +106,7 @@ def test_what_a_small_ring_does_not_hold_is_counted(
     """Of each kind: what is in the trace, and what its manifest says was lost, is all there was."""
     small = functools.partial(load_probes, ring_pages=SMALL_RING_PAGES)
     monkeypatch.setattr(recorder, "load_probes", small)
-    with (
-        halted_machine(tmp_path) as (process, device),
-        Capture([Target(pid=process.pid)], tmp_path / "x.trace", Origin(command="test")),
-    ):
-        device.set_up(VERSION_1 | REPORTING | PAGE_POISON | INDIRECT)
-        discarded = report(device, range_count=32, kick_count=60)
-        ignored = poisoned(device, range_count=1024, kick_count=9)
-    trace = read_trace(tmp_path / "x.trace")
+    trace, discarded, ignored = captured_burst(tmp_path)
     lost = balloon_probe(trace).lost
     recorded = {kind: len(rows(trace, kind, "status")) for kind in (Kind.REPORT, Kind.DISCARD)}
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.capture.segments import rows
 from tests.qemu_lines import (
     BASE,
     DEVICE,
@@ -23,7 +24,6 @@ from tests.qemu_lines import (
     line,
     output,
     pop,
-    rows,
     status,
 )
 from workbench.errors import InputError, UsageError

@@ -18,6 +18,7 @@ from tests.capture.qtest import (
     VERSION_1,
     halted_machine,
 )
+from tests.capture.segments import rows
 from workbench.schema import CONFIG_POISON_OFFSET_BYTES, NO_ELEMENT, Kind
 from workbench.trace import LOG_ARGUMENTS, read_trace
 from workbench.trace.qemu_blocks import ONLY
@@ -46,13 +47,6 @@ def logged(folder: Path, drive: Callable[[Device], None], *, tidy: bool = True) 
         device.used_count()  # Answered after all before it.
     import_qemu_log(log, folder / "x.trace", LogOptions({ONLY: MEMORY_BYTES} if tidy else {}))
     return read_trace(folder / "x.trace")
-
-
-def rows(trace: Trace, kind: Kind, *names: str) -> list[tuple[int, ...]]:
-    """The chosen columns of all events of a kind."""
-    events = trace.columns("events")
-    chosen = events["kind"] == kind
-    return list(zip(*(events[name][chosen].tolist() for name in names), strict=True))
 
 
 def inflate_and_report(device: Device) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,8 +14,6 @@ from workbench.schema import CONFIG_POISON_OFFSET_BYTES, Feature
 from workbench.trace import BalloonProperties, QueueIndices
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from workbench.capture.layout import Layout
@@ -38,9 +35,10 @@ _LOWEST_ADDRESS = 1 << 16
 """Linux maps nothing below (Documentation/admin-guide/sysctl/vm.rst, mmap_min_addr)."""
 
 
-_ATTEMPTS = 10
+_ATTEMPTS = 30
 _PAUSE_S = 0.1
-"""A QEMU at its memory limit cannot always bring back from swap what somebody looks at."""
+"""A guest that reports brings its balloon into memory every 2 s (Linux 6.1 mm/page_reporting.c,
+PAGE_REPORTING_DELAY)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,16 +72,19 @@ def find_balloon(memory: ProcessMemory, layout: Layout, heaps: list[Mapping], pi
     A queue points back to its device, and the device says that it is a balloon: only a device
     whose first three queues do so, one after another and numbered 0, 1, 2, is taken.
     """
-    address, _ = _search(memory, layout, heaps, partial(read_resident, memory, pid))
-    if address is not None:
-        return describe_balloon(memory, layout, address)
-    for _ in range(_ATTEMPTS):
-        address, is_whole = _search(memory, layout, heaps, memory.read_span)
+    for attempt in range(_ATTEMPTS):
+        time.sleep(_PAUSE_S if attempt else 0)
+        address, is_whole = _search(memory, layout, heaps, pid)
         if address is not None:
             return describe_balloon(memory, layout, address)
         if is_whole:
             break
-        time.sleep(_PAUSE_S)
+    else:
+        message = (
+            f"pid {pid}: part of it is in swap, and a balloon is not in the rest; "
+            "to bring it back could get the guest killed; try again while it has more memory"
+        )
+        raise HostError(message)
     message = (
         f"pid {pid}: has no virtio-balloon device; start the guest with "
         "-device virtio-balloon-pci,free-page-reporting=on"
@@ -92,19 +93,17 @@ def find_balloon(memory: ProcessMemory, layout: Layout, heaps: list[Mapping], pi
 
 
 def _search(
-    memory: ProcessMemory,
-    layout: Layout,
-    heaps: list[Mapping],
-    read: Callable[[int, int], bytes],
+    memory: ProcessMemory, layout: Layout, heaps: list[Mapping], pid: int
 ) -> tuple[int | None, bool]:
-    """Look for the balloon in what is read, and say whether all of the heap could be."""
+    """Look for the balloon in what is in memory, and say whether that is all of the heap."""
     is_whole = True
     for mapping in heaps:
         try:
-            content = read(mapping.first, mapping.stop)
-        except HostError:  # A guard page, a mapping that has just gone, or one that is in swap.
-            is_whole = False
+            length = mapping.stop - mapping.first
+            content, has_all = read_resident(memory, pid, mapping.first, length)
+        except HostError:  # It has just gone.
             continue
+        is_whole &= has_all
         for address in _queue_owners(np.frombuffer(content, "<u8"), layout):
             is_in_heap = any(heap.first <= address < heap.stop for heap in heaps)
             if is_in_heap and _is_balloon(memory, layout, address):

@@ -99,10 +99,6 @@ class ProcessMemory:
             raise HostError(message)
         return content
 
-    def read_span(self, first: int, stop: int) -> bytes:
-        """Read from one address up to another, likewise."""
-        return self.read(first, stop - first)
-
     def integer(self, address: int, length: int) -> int:
         """Read an unsigned integer of `length` bytes."""
         return int.from_bytes(self.read(address, length), "little")

@@ -13,7 +13,8 @@ import gzip
 import json
 from typing import TYPE_CHECKING, Final, Protocol
 
-from workbench.errors import HostError, UsageError
+from workbench.errors import UsageError
+from workbench.trace.writer import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -131,20 +132,12 @@ def trace_events(path: Path, about: Arguments) -> Iterator[TraceEvents]:
     """
     if path.exists():
         raise UsageError(f"{path}: exists already; name another file or remove it first")
-    temporary = path.with_name(f".{path.name}.partial")
-    try:
-        with contextlib.ExitStack() as stack:
-            file = stack.enter_context(temporary.open("wb"))
-            sink: _Sink = file
-            if path.suffix == ".gz":
-                packed = gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0)
-                sink = stack.enter_context(packed)
-            events = TraceEvents(sink, about)
-            yield events
-            events.end()
-        temporary.replace(path)
-    except OSError as error:
-        raise HostError(f"{path}: cannot be written ({error.strerror or error})") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, contextlib.ExitStack() as stack:
+        file = stack.enter_context(temporary.open("wb"))
+        sink: _Sink = file
+        if path.suffix == ".gz":
+            packed = gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0)
+            sink = stack.enter_context(packed)
+        events = TraceEvents(sink, about)
+        yield events
+        events.end()

@@ -6,19 +6,19 @@ rows.  `csv_import` makes the same trace of them.
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from workbench.errors import HostError, UsageError
+from workbench.errors import UsageError
 from workbench.schema import EVENTS, TABLES, Kind, PageState, Table
 from workbench.trace.manifest import MANIFEST_NAME
+from workbench.trace.writer import replacing
 
 if TYPE_CHECKING:
     import enum
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from workbench.trace.reader import Columns, Trace
@@ -77,7 +77,7 @@ def export_csv(
             _write_table(trace, TABLES[name], side, lambda _: None)
             written.append(side)
     manifest = beside[MANIFEST_NAME]
-    with _whole(manifest) as temporary:
+    with replacing(manifest) as temporary:
         temporary.write_text(trace.manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return [*written, manifest]
 
@@ -86,7 +86,7 @@ def _write_table(trace: Trace, table: Table, path: Path, progress: Callable[[int
     schema = pa.schema([(name, _type(name)) for name in table.column_names])
     # Arrow would quote the names of the columns.
     options = pa_csv.WriteOptions(include_header=False, quoting_style="none")
-    with _whole(path) as temporary, temporary.open("wb") as sink:
+    with replacing(path) as temporary, temporary.open("wb") as sink:
         sink.write((",".join(table.column_names) + "\n").encode())
         file = pa_csv.CSVWriter(sink, schema, write_options=options)
         for batch in trace.batches(table.name, table.column_names, row_count=ROWS_AT_ONCE):
@@ -114,17 +114,3 @@ def _names(codes: type[enum.IntEnum]) -> pa.Array:
     """Give the name of each code; a reader of traces lets no other code through."""
     known = {int(code): code.name.lower() for code in codes}
     return pa.array([known.get(code, "") for code in range(max(known) + 1)])
-
-
-@contextlib.contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """Give a file beside `path` to write, and put it there when it is whole."""
-    temporary = path.with_name(f".{path.name}.partial")
-    try:
-        yield temporary
-        temporary.replace(path)
-    except OSError as error:
-        raise HostError(f"{path}: cannot be written ({error.strerror or error})") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)

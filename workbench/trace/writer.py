@@ -105,7 +105,7 @@ class TraceWriter:
     def write_manifest(self, manifest: Manifest) -> None:
         """Put `manifest` in place of the one before, in one step."""
         text = manifest.model_dump_json(indent=1) + "\n"
-        with _replacing(self.path / MANIFEST_NAME) as temporary:
+        with replacing(self.path / MANIFEST_NAME) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
     def close(self, manifest: Manifest) -> None:
@@ -153,7 +153,7 @@ def write_parquet(table: pa.Table, path: Path) -> None:
 
 def _write_row_groups(parts: Iterable[pa.Table], schema: pa.Schema, path: Path) -> None:
     with (
-        _replacing(path) as temporary,
+        replacing(path) as temporary,
         pq.ParquetWriter(temporary, schema, **_encodings(schema)) as file,
     ):
         for part in parts:
@@ -181,8 +181,16 @@ def _encodings(schema: pa.Schema) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Write beside `path`, sync, rename: readers see the old file or the whole new one."""
+def replacing(path: Path) -> Iterator[Path]:
+    """Write beside `path`, sync, rename: readers see the old file or the whole new one.
+
+    The file is private to its owner, whatever the umask is.
+
+    Raises
+    ------
+    WriteError
+        It cannot be written.
+    """
     temporary = path.with_name(f".{path.name}.partial")
     try:
         temporary.unlink(missing_ok=True)
@@ -195,7 +203,8 @@ def _replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise _cannot_write(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def _cannot_write(path: Path, error: OSError) -> WriteError:
