@@ -68,7 +68,7 @@ bench: .venv/ready .build/bench/ready ## how fast it is, as ratios to others mea
 growth: .venv/ready ## how the cost of an event grows with events, guests, pages and settings
 	@$(BIN)/python tools/bench_growth.py
 
-cost: .venv/ready ## what a capture costs the guest it watches, and itself (root; half an hour)
+cost: .venv/ready ## what a capture costs the guest it watches, and itself (root; up to two hours)
 	@$(BIN)/python tools/bench_capture.py
 
 .build/bench/ready:
@@ -77,12 +77,17 @@ cost: .venv/ready ## what a capture costs the guest it watches, and itself (root
 	    { cat .build/bench/setup.log; exit 1; }
 	@touch $@
 
-notebooks: .venv/ready ## execute the notebooks
-	$(BIN)/pytest -q --nbmake --nbmake-timeout=300 -p no:warnings notebooks
+notebooks: .venv/ready ## execute the notebooks, and keep them as HTML
+	@rm -rf .build/notebooks
+	$(BIN)/workbench notebooks --execute -o .build/notebooks
+
+lab: .venv/ready ## the notebooks in JupyterLab, at the address it prints
+	@$(BIN)/jupyter lab --config=tools/jupyter_lab/config.py notebooks
 
 docs: .venv/ready ## the tables and pictures of the docs, anew
 	$(BIN)/python tools/render_docs.py
 	$(BIN)/python tools/draw_docs.py
+	$(BIN)/python tools/draw_report.py
 
 lock: ## resolve all dependencies anew into constraints.txt
 	@rm -rf .build/lock && mkdir -p .build && $(PYTHON) -m venv .build/lock
@@ -110,4 +115,4 @@ clean: ## remove everything that was made here
 	    { tail -n 20 .venv/setup.log; echo "the installation failed; all of it: .venv/setup.log"; exit 1; }
 	@touch $@
 
-.PHONY: help setup demo live traces test check lint types arch tidy format conformance bench growth cost notebooks docs lock clean
+.PHONY: help setup demo live traces test check lint types arch tidy format conformance bench growth cost notebooks lab docs lock clean

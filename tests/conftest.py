@@ -4,15 +4,16 @@ The suite runs three ways, which `make` chooses by the environment: compiled, wi
 NUMBA_DISABLE_JIT=1 (the kernels are plain Python then, and their coverage is measured) and with
 NUMBA_BOUNDSCHECK=1 (compiled kernels raise where they would read past an array).
 
-Tests marked `live` are skipped, with the reason, where a guest cannot be captured, and those marked
-`qemu` where there is no QEMU.  With WORKBENCH_REQUIRE=live, as in CI, they fail there instead; with
-WORKBENCH_REQUIRE=qemu only the latter do.
+Tests marked `live` are skipped, with the reason, where a guest cannot be captured, those marked
+`qemu` where there is no QEMU, and those marked `browser` where there is no Chromium.  Named in
+WORKBENCH_REQUIRE (CI sets it to live,browser) they fail there instead; `live` includes `qemu`.
 """
 
 from __future__ import annotations
 
 import functools
 import os
+import shutil
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -33,6 +34,9 @@ settings.load_profile("workbench")
 @functools.cache
 def obstacle(marker: str) -> str:
     """What keeps this host from running such a test; empty if nothing does."""
+    if marker == "browser":
+        missing = [tool for tool in ("chromium", "chromedriver") if shutil.which(tool) is None]
+        return f"no {' and no '.join(missing)}: tools/debian browser installs both" * bool(missing)
     try:
         if marker == "live":
             require_privileges()
@@ -45,7 +49,7 @@ def obstacle(marker: str) -> str:
     return ""
 
 
-REQUIRED_BY = {"live": {"live"}, "qemu": {"qemu", "live"}}
+REQUIRED_BY = {"live": {"live"}, "qemu": {"qemu", "live"}, "browser": {"browser"}}
 """Which words in WORKBENCH_REQUIRE turn a skipped test of each marker into a failed one."""
 
 

@@ -92,6 +92,7 @@ def constants(
             np.int64,
         ),
         huge_page_pages=HUGE_PAGE_PAGES,
+        huge_page_shift=HUGE_PAGE_PAGES.bit_length() - 1,
         frees_empty_page_tables=frees_tables,
         poison_val=AS_CAPTURED if always_poison is None else always_poison,
         discard_inhibited=AS_CAPTURED if always_inhibited is None else int(always_inhibited),

@@ -37,6 +37,7 @@ def series_of(free_huge_pages, *, resident_bytes=None, step_s=1.7, reporting=Non
         huge,
         np.full(count, TOTAL_BYTES),
         measured,
+        np.full(count, UNKNOWN),
     )
     columns = {
         name: value.astype(np.int64)

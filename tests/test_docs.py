@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.synthetic import write_two_blocks
+from tests.synthetic_series import write_csv
 from tools.render_docs import PAGES, render
 from workbench import plot
 from workbench.cli import app
@@ -53,20 +53,39 @@ def test_links_lead_somewhere(path):
     assert missing == []
 
 
-def test_the_python_of_the_readme_runs(tmp_path):
-    trace = write_two_blocks(tmp_path)
+def test_the_python_of_the_readme_runs(capsys, monkeypatch):
     (code,) = re.findall(r"```python\n(.*?)```", read("README.md"), re.DOTALL)
     names = {}
-    exec(code.replace("traces/churn-on.trace", str(trace.path)), names)  # noqa: S102 - our own page.
+    monkeypatch.chdir(ROOT)
+    exec(code, names)  # noqa: S102 - our own page.
+    shown = capsys.readouterr().out
 
-    assert names["run"].trace.name == "two-blocks"
+    assert names["run"].trace.name == "churn-on"
     assert isinstance(plot.resident_memory(names["run"], names["what_if"]), plot.chart.Chart)
+    columns = ("as captured", "free_page_reporting off", "difference", "better")
+    assert all(column in shown for column in columns)
+    assert "..." not in shown
     assert len(code.strip().splitlines()) <= 12
+
+
+def test_every_chart_is_drawn_by_the_expression_that_the_page_gives(tmp_path, monkeypatch):
+    page = read("docs/charts.md")
+    expressions = dict(re.findall(r"^\| \[?`(wb\.plot\.(\w+)\(.*?\))`", page, re.MULTILINE))
+    start, names = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    samples = write_csv(tmp_path)
+    monkeypatch.chdir(ROOT)
+    known = {}
+    exec(start.split("\n\n")[0], known)  # noqa: S102 - our own page.
+    exec(names.replace("samples.csv", str(samples)), known)  # noqa: S102 - likewise.
+
+    assert sorted(expressions.values()) == sorted(set(plot.__all__) - {"save", "theme"})
+    for expression in expressions:
+        assert isinstance(eval(expression, known), plot.chart.Chart), expression  # noqa: S307
 
 
 def test_every_option_the_readme_uses_exists(capsys):
     commands = re.findall(
-        r"^workbench (\w+(?: run| series| overcommit| qemu-log| perfetto)?)([^#\n]*)",
+        r"^workbench (\w+(?: run| series| monitoring| overcommit| qemu-log| perfetto)?)([^#\n]*)",
         read("README.md"),
         re.MULTILINE,
     )

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -20,20 +19,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench_figure import PAGES, ROUNDS, Figure, timed
+from bench_figure import (
+    PAGES,
+    REQUESTS,
+    ROUNDS,
+    SEED,
+    TABLE_HEAD,
+    Figure,
+    table_row,
+    timed,
+    zipf,
+)
 from bench_host import beside_naive, blocks, memory_speed, two_lists
-from bench_replay import whole_replay
+from bench_replay import MEMORY_PAGES, whole_replay
 
 from workbench.replay import lru_counts, lru_hits
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / ".build" / "bench.json"
 OTHER_PYTHON = ROOT / ".build" / "bench" / "bin" / "python"
-
-REQUESTS = 4_000_000
-EXPONENT = 1.0
-"""Of Zipf's law: the page of rank r is asked for in proportion to 1 / r."""
-SEED = 20_201_204
 
 
 class LibCacheSim:
@@ -71,10 +75,9 @@ def main() -> None:
         other = LibCacheSim(pages, Path(folder))
         figures += [one_size(pages, PAGES // part, other) for part in (10, 2)]
         figures.append(every_size(generator, pages, PAGES // 10, other))
-        # Memory that is full, with which nine in ten hit, and a third misses.
-        for memory_pages in (PAGES * 2 // 5, PAGES // 32):
+        for memory_pages in MEMORY_PAGES:
             figures += whole_replay(pages, memory_pages, Path(folder))
-    figures += [two_lists(pages, PAGES * 2 // 5), two_lists(pages, PAGES // 32)]
+    figures += [two_lists(pages, memory_pages) for memory_pages in MEMORY_PAGES]
     figures += [blocks(), beside_naive(pages)]
     document = {
         "machine": f"{cpu_name()}, {os.cpu_count()} processors, Python {platform.python_version()}",
@@ -87,13 +90,6 @@ def main() -> None:
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     show(document)
-
-
-def zipf(generator: np.random.Generator) -> np.ndarray:
-    """Make requests, whose most frequent pages lie anywhere."""
-    share = np.cumsum(np.arange(1, PAGES + 1, dtype=np.float64) ** -EXPONENT)
-    rank = np.searchsorted(share, generator.random(REQUESTS) * share[-1])
-    return generator.permutation(PAGES)[rank]
 
 
 def one_size(pages: np.ndarray, memory_pages: int, other: LibCacheSim) -> Figure:
@@ -189,17 +185,9 @@ def cpu_name() -> str:
 def show(document: dict[str, Any]) -> None:
     """Print the table of docs/performance.md."""
     print(f"{document['machine']}; medians of {ROUNDS} rounds in turn")
-    print("| what | ns an event | held against | ns an event | times as fast | target |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    print(TABLE_HEAD)
     for figure in document["figures"]:
-        own, others = (
-            f"{statistics.median(each):.1f} ({min(each):.1f} to {max(each):.1f})"
-            for each in (figure["ns_per_event"], figure["other_ns_per_event"])
-        )
-        print(
-            f"| {figure['name']} | {own} | {figure['other']} | {others} | "
-            f"{figure['times_as_fast']:.3g} | {figure['target']} |"
-        )
+        print(table_row(figure))
 
     copied, touched = (each / 1e9 for each in document["bytes_per_second"])
     print(f"memory: {copied:.1f} GB/s copied, {touched:.1f} GB/s read while touching pages")

@@ -6,11 +6,19 @@ import statistics
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 PAGES = 1 << 20
 ROUNDS = 5
+REQUESTS = 4_000_000
+EXPONENT = 1.0
+"""Of Zipf's law: the page of rank r is asked for in proportion to 1 / r."""
+SEED = 20_201_204
+TABLE_HEAD = """| what | ns an event | held against | ns an event | times as fast | target |
+| --- | --- | --- | --- | --- | --- |"""
 
 
 class Figure(NamedTuple):
@@ -38,8 +46,27 @@ class Figure(NamedTuple):
         }
 
 
+def table_row(figure: dict[str, Any]) -> str:
+    """Give the row of docs/performance.md for a figure, given as JSON takes it."""
+    own, others = (
+        f"{statistics.median(each):.1f} ({min(each):.1f} to {max(each):.1f})"
+        for each in (figure["ns_per_event"], figure["other_ns_per_event"])
+    )
+    return (
+        f"| {figure['name']} | {own} | {figure['other']} | {others} | "
+        f"{figure['times_as_fast']:.3g} | {figure['target']} |"
+    )
+
+
 def timed(run: Callable[[], Any]) -> tuple[float, Any]:
-    """Give how long it took, and its answer."""
+    """Give how many seconds it took, and its answer."""
     began = time.perf_counter()
     answer = run()
     return time.perf_counter() - began, answer
+
+
+def zipf(generator: np.random.Generator) -> np.ndarray:
+    """Make requests, whose most frequent pages lie anywhere."""
+    share = np.cumsum(np.arange(1, PAGES + 1, dtype=np.float64) ** -EXPONENT)
+    rank = np.searchsorted(share, generator.random(REQUESTS) * share[-1])
+    return generator.permutation(PAGES)[rank]

@@ -1,6 +1,6 @@
 """Measure how the cost of an event grows with events, pages, guests and settings.
 
-make growth      writes .build/growth.json, and prints a table; takes a quarter of an hour
+make growth      writes .build/growth.json, and prints a table; takes some six minutes
 
 Traces are made up (tools/synthetic_trace.py) and replayed batch by batch as captured, and once more
 by the model of a host that has memory for half of the pages.

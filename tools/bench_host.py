@@ -162,6 +162,7 @@ def empty_host(move_count: int) -> Memory:
         constants=Constants(
             blocks=blocks,
             huge_page_pages=HUGE_PAGE_PAGES,
+            huge_page_shift=HUGE_PAGE_PAGES.bit_length() - 1,
             frees_empty_page_tables=True,
             poison_val=AS_CAPTURED,
             discard_inhibited=AS_CAPTURED,

@@ -1,13 +1,19 @@
-"""How fast a whole replay in aggregates is, beside the least that must be done with its columns."""
+"""How fast a whole replay in aggregates is, beside the least that must be done with its columns.
+
+Run alone it prints these rows of the table of `make bench`: by the clock, on as many processors as
+there are, and in processor time, of all threads.
+"""
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING
+import tempfile
+from pathlib import Path
+from time import perf_counter, process_time
+from typing import TYPE_CHECKING, NamedTuple
 
 import numba
 import numpy as np
-from bench_figure import PAGES, ROUNDS, Figure, timed
+from bench_figure import PAGES, ROUNDS, SEED, TABLE_HEAD, Figure, table_row, zipf
 from synthetic_trace import EVENT_NS, manifest_of
 
 import workbench as wb
@@ -18,11 +24,21 @@ from workbench.trace import TraceWriter
 from workbench.units import PAGE_BYTES
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from workbench.trace import Trace
 
 SEGMENT_ROWS = 1 << 20
+MEMORY_PAGES = (PAGES * 2 // 5, PAGES // 32)
+"""Memory that is full, with which nine in ten hit, and a third misses."""
+
+
+def main() -> None:
+    """Measure whole replays only, and print the rows of the table."""
+    pages = zipf(np.random.default_rng(SEED))
+    print(TABLE_HEAD)
+    with tempfile.TemporaryDirectory() as folder:
+        for memory_pages in MEMORY_PAGES:
+            for figure in whole_replay(pages, memory_pages, Path(folder)):
+                print(table_row(figure.document()), flush=True)
 
 
 def whole_replay(pages: np.ndarray, memory_pages: int, folder: Path) -> list[Figure]:
@@ -33,7 +49,8 @@ def whole_replay(pages: np.ndarray, memory_pages: int, folder: Path) -> list[Fig
 
     Returns
     -------
-    With the columns in memory, and read from files, both against touching a byte for each event.
+    With the columns in memory, by the clock and in processor time, and read from files, each
+    against touching a byte for each event.
     """
     path = folder / f"touches-{memory_pages}.trace"
     write_touches(path, pages)
@@ -42,29 +59,55 @@ def whole_replay(pages: np.ndarray, memory_pages: int, folder: Path) -> list[Fig
     kept = wb.read_trace(path)
     kept.columns("events")
     touched = np.zeros(PAGES, np.int8)
-    seconds: dict[str, list[float]] = {"columns in memory": [], "from files": []}
-    touch_seconds, hits = [], 0.0
+    touch_half(kept, touched)  # Compiled.
+    touches, from_memory, from_files, hits = [], [], [], 0.0
     for _ in range(ROUNDS):
-        for times, trace in zip(seconds.values(), (kept, wb.read_trace(path)), strict=True):
-            took, hits = second_half(trace, settings)
-            times.append(took)
-        touch_seconds.append(timed(lambda: touch_half(kept, touched))[0])
+        spent, hits = second_half(kept, settings)
+        from_memory.append(spent)
+        from_files.append(second_half(wb.read_trace(path), settings)[0])
+        begun = now()
+        touch_half(kept, touched)
+        touches.append(since(begun))
+    target = "1/5" if hits > 4 / 5 else "1/10"
+    ways = (
+        ("columns in memory", 0, from_memory, target),
+        ("columns in memory, processor time", 1, from_memory, ""),
+        ("from files", 0, from_files, ""),
+    )
     return [
         Figure(
             name=f"whole replay at {memory_pages:,} pages, {hits:.0%} hits, {how}",
             events=pages.size // 2,
-            seconds=times,
+            seconds=[each[clock] for each in times],
             other="reading the same columns and touching one byte a page",
             other_events=pages.size // 2,
-            other_seconds=touch_seconds,
-            target=("1/5" if hits > 4 / 5 else "1/10") if trace_is_kept else "",
+            other_seconds=[each[clock] for each in touches],
+            target=aim,
         )
-        for (how, times), trace_is_kept in zip(seconds.items(), (True, False), strict=True)
+        for how, clock, times, aim in ways
     ]
 
 
-def second_half(trace: Trace, settings: wb.Settings) -> tuple[float, float]:
-    """Replay, and give the seconds that the second half took, and the share of hits in it."""
+class Spent(NamedTuple):
+    """Time that something took."""
+
+    seconds: float
+    processor_seconds: float
+    """Of all threads."""
+
+
+def now() -> Spent:
+    """Read both clocks."""
+    return Spent(perf_counter(), process_time())
+
+
+def since(begun: Spent) -> Spent:
+    """Say how long ago that was."""
+    return Spent(*(later - earlier for later, earlier in zip(now(), begun, strict=True)))
+
+
+def second_half(trace: Trace, settings: wb.Settings) -> tuple[Spent, float]:
+    """Replay, and give the time that the second half took, and the share of hits in it."""
     run = ReplayInBatches(trace, settings)
     sums = Totals(
         trace.manifest,
@@ -73,17 +116,17 @@ def second_half(trace: Trace, settings: wb.Settings) -> tuple[float, float]:
         initial_swapped_pages=run.initial_swapped_pages,
     )
     half_ns = trace.manifest.duration_ns // 2
-    begun, events, misses = 0.0, 0, 0
+    begun, is_begun, events, misses = now(), False, 0, 0
     for batch in run.batches():
         sums.add_tallied(batch)
-        if begun:
+        if is_begun:
             events += batch.columns["kind"].size
             misses += int(batch.occurrences[:, Kind.FAULT].sum())
         elif batch.columns["time_ns"][-1] >= half_ns - 2 * EVENT_NS:
-            begun = time.perf_counter()
+            begun, is_begun = now(), True
     run.to_dict()
     sums.values()
-    return time.perf_counter() - begun, 1 - misses / events
+    return since(begun), 1 - misses / events
 
 
 def write_touches(path: Path, pages: np.ndarray) -> None:
@@ -134,3 +177,7 @@ def touch_only(columns: tuple[np.ndarray, ...], touched: np.ndarray) -> None:
     for row in range(kind.size):
         used = time_ns[row] + vm[row] + kind[row] + ram_block[row] + length_bytes[row]
         touched[offset_bytes[row] // PAGE_BYTES] = used + status[row] + element[row]
+
+
+if __name__ == "__main__":
+    main()

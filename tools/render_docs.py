@@ -10,12 +10,15 @@ from __future__ import annotations
 import functools
 import re
 from collections import Counter
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.capture.records import LOSS_MEANINGS, Loss
 from workbench.cli.app import COMMANDS
-from workbench.measure import MEASURED_METRICS, METRICS
+from workbench.gate.budgets import RUNS
+from workbench.gate.conditions import CONDITIONS
+from workbench.measure import BY_NAME, MEASURED_METRICS, METRICS, quantity_text
 from workbench.model.balloon.rules import RULES, UNPROVED
 from workbench.replay import replay
 from workbench.schema import (
@@ -28,7 +31,10 @@ from workbench.schema import (
     PageFlag,
     PageState,
 )
+from workbench.study.tables import TABLES as STUDY_TABLES
+from workbench.study.tables import expected_of
 from workbench.trace import manifest, read_trace
+from workbench.trace.monitoring.names import MEANINGS
 from workbench.validation.kinds import KINDS
 from workbench.validation.plan import make_plan
 
@@ -45,9 +51,12 @@ ROOT = Path(__file__).resolve().parent.parent
 
 PAGES = (
     "README.md",
+    "docs/capacity.md",
     "docs/capture.md",
     "docs/conformance.md",
+    "docs/gate.md",
     "docs/guest-series.md",
+    "docs/interchange.md",
     "docs/trace-format.md",
     "docs/metrics.md",
 )
@@ -56,9 +65,14 @@ _BLOCK = re.compile(r"(<!-- ([a-z-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
 def render(text: str) -> str:
-    """Give a page with its tables as the code has them now."""
+    """Give a page with its tables as the code has them now; what was measured stays."""
     tables = _tables()
-    return _BLOCK.sub(lambda match: f"{match[1]}{tables[match[2]]}\n{match[4]}", text)
+
+    def anew(match: re.Match[str]) -> str:
+        is_measured = match[2].startswith("bench-")
+        return match[0] if is_measured else f"{match[1]}{tables[match[2]]}\n{match[4]}"
+
+    return _BLOCK.sub(anew, text)
 
 
 def _tables() -> dict[str, str]:
@@ -94,6 +108,13 @@ def _tables() -> dict[str, str]:
             [(f"`{loss.name.lower()}`", LOSS_MEANINGS[loss]) for loss in Loss],
         ),
         "manifest": _manifest(),
+        "monitoring-metrics": _table(
+            ("metric", "what it is taken for"),
+            [
+                (f"`{name}`", f"{meaning.quantity.value}{_if_alone(meaning.rank)}")
+                for name, meaning in MEANINGS.items()
+            ],
+        ),
         "rules": _table(
             ("rule", "section", "what it says"),
             [(f"`{name}`", rule.section, rule.statement) for name, rule in RULES.items()],
@@ -101,8 +122,29 @@ def _tables() -> dict[str, str]:
         "programs": _programs(),
         "unproved": "\n".join(f"* {statement}" for statement in UNPROVED),
         "model-error": _model_error(),
+        "budgets": _table(
+            ("metric", "relative", "absolute"),
+            [
+                (f"`{name}`", f"{budget.relative:.0%}", _absolute(budget.absolute, name))
+                for name, budget in RUNS.items()
+                if not budget.ignored
+            ],
+        ),
+        "conditions": _table(
+            ("what is found", "verdict", "exit code"),
+            [(each.found, each.verdict, str(each.exit_code)) for each in CONDITIONS.values()],
+        ),
         "trace-sizes": _trace_sizes(),
+        "table-study": "\n\n".join(_study_table(*each) for each in STUDY_TABLES.items()),
     }
+
+
+def _if_alone(rank: int) -> str:
+    return f", if no better one tells it ({rank + 1}.)" if rank else ""
+
+
+def _absolute(value: float, metric: str) -> str:
+    return quantity_text(value, BY_NAME[metric].unit)
 
 
 def _programs() -> str:
@@ -192,6 +234,33 @@ def _fields(model: type[BaseModel]) -> str:
         ("field", "type"),
         [(f"`{name}`", f"`{_type(field)}`") for name, field in model.model_fields.items()],
     )
+
+
+def _study_table(header: str, table: type[BaseModel]) -> str:
+    """Say of every key what it is, what may be given, and what holds where nothing is."""
+    rows = [
+        (
+            f"`{name}`",
+            (field.description or "").replace("|", "\\|"),
+            expected_of(field),
+            _default(field),
+        )
+        for name, field in table.model_fields.items()
+    ]
+    shown = f"`{header}`" if "[" in header else header.capitalize()
+    columns = _table(("key", "what it is", "expected", "default"), rows)
+    return f"**{shown}.** {table.__doc__}\n\n{columns}"
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "must be given"
+    default = field.default
+    if isinstance(default, Enum):
+        return f"`{default.value}`"
+    if isinstance(default, tuple) and default:
+        return f"`{list(default)}`"
+    return f"`{default}`" if isinstance(default, int | float) and default else ""
 
 
 def _type(field: FieldInfo) -> str:

@@ -6,11 +6,12 @@
     run = wb.replay(trace)
     what_if = wb.replay(trace, guest=wb.Guest(poison_val=0xAAAAAAAA))
     wb.compare(run, what_if)
-    wb.plot.resident_memory(...)
+    wb.plot.resident_memory(run, what_if)
+    curve = wb.curve(trace)
 
 The rooms, in the order data walks through them: capture, lab, trace, model, replay, measure,
-plot, validation, cli.  Names are imported when they are first used (PEP 562), so that a command
-which needs no arrays does not wait for them.
+study, plot, report, validation, gate, cli.  Names are imported when they are first used (PEP 562),
+so that a command which needs no arrays does not wait for them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from workbench import measure as measure
     from workbench import plot as plot
     from workbench.measure import compare as compare
     from workbench.measure import totals as totals
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from workbench.replay import curve as curve
     from workbench.replay import replay as replay
     from workbench.replay import replay_all as replay_all
+    from workbench.study import plan as plan
+    from workbench.study import read_study as read_study
     from workbench.trace import read_trace as read_trace
 
 __version__ = "0.1.0"
@@ -45,12 +49,18 @@ __all__ = [
     "__version__",
     "compare",
     "curve",
+    "measure",
+    "plan",
     "plot",
+    "read_study",
     "read_trace",
     "replay",
     "replay_all",
     "totals",
 ]
+
+_ROOMS: Final = ("measure", "plot")
+"""Those of which notebooks use more than a few names."""
 
 _HOMES: Final = {
     "Cost": "workbench.replay",
@@ -60,6 +70,8 @@ _HOMES: Final = {
     "Settings": "workbench.replay",
     "compare": "workbench.measure",
     "curve": "workbench.replay",
+    "plan": "workbench.study",
+    "read_study": "workbench.study",
     "read_trace": "workbench.trace",
     "replay": "workbench.replay",
     "replay_all": "workbench.replay",
@@ -83,14 +95,20 @@ class _Package(ModuleType):
 sys.modules[__name__].__class__ = _Package
 
 
-def __getattr__(name: str) -> object:
+def _find(name: str) -> object:
     """Import what is asked for, the first time it is asked for."""
-    if name == "plot":
-        return importlib.import_module("workbench.plot")
+    if name in _ROOMS:
+        return importlib.import_module(f"workbench.{name}")
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
-    message = f"module 'workbench' has no attribute '{name}'"
-    raise AttributeError(message)
+    from workbench.spelling import only  # noqa: PLC0415 - as everything here.
+
+    missing, _ = only(__name__, __all__)
+    return missing(name)
+
+
+if not TYPE_CHECKING:  # A type checker takes any name for right where a package has this.
+    __getattr__ = _find
 
 
 def __dir__() -> list[str]:

@@ -293,13 +293,25 @@ GUEST_SERIES: Final = Table(
     columns=(
         Column("time_ns", "int64", "ns", "Of the sample; where it begins does not matter."),
         Column("free_pages", "int64", "pages", "Free pages, whatever the size of their block."),
-        Column("free_huge_pages", "int64", "2 MiB", "What is free in blocks of 2 MiB or more."),
+        Column(
+            "free_huge_pages",
+            "int64",
+            "2 MiB",
+            "What is free in blocks of 2 MiB or more; -1 if nobody asked.",
+        ),
         Column("total_bytes", "int64", "bytes", "All memory of the guest."),
         Column(
             "resident_bytes",
             "int64",
             "bytes",
             "QEMU's resident set; -1 if it was not measured.  The yardstick: no model reads it.",
+        ),
+        Column(
+            "cached_bytes",
+            "int64",
+            "bytes",
+            "The guest's page cache, which is not free; -1 if nobody asked.",
+            absent=UNKNOWN,
         ),
     ),
 )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Final
 
 KIB: Final = 1 << 10
 MIB: Final = 1 << 20
 GIB: Final = 1 << 30
+TIB: Final = 1 << 40
+PIB: Final = 1 << 50
 
 PAGE_BYTES: Final = 4096
 """The page of x86-64, and the unit of the balloon's page frame numbers (virtio 1.2, 5.5.6)."""
@@ -44,3 +47,8 @@ def format_ns(time_ns: float) -> str:
         if abs(time_ns) >= step:
             return f"{time_ns / step:,.2f} {name}"
     return f"{time_ns:,.0f} ns"
+
+
+def format_number(value: float, digits: int = 3) -> str:
+    """Write a number the way people read it, to some digits: ``0.0231``, ``7.76``, ``1,150``."""
+    return f"{Decimal(f'{value:.{digits}g}'):,f}"

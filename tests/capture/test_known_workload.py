@@ -144,8 +144,6 @@ def test_what_the_driver_says_on_every_other_queue_is_recorded(tmp_path: Path) -
     assert rows(trace, Kind.RESET, "status") == [(0,), (0,)]
     (balloon,) = (probe for probe in trace.manifest.probes if probe.name == "balloon")
     assert balloon.lost == {"inflate: too_long": 1}
-    assert balloon.run_count
-    assert balloon.run_time_ns
 
 
 def test_the_features_in_force_are_recorded(tmp_path: Path) -> None:

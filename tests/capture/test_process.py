@@ -16,7 +16,6 @@ from workbench.capture.facts import frees_empty_page_tables, read_host_facts
 from workbench.capture.layout import ACCESSORS, derive_layout
 from workbench.capture.page_state import read_block_state
 from workbench.capture.process import ProcessMemory, read_mappings
-from workbench.capture.resident import read_resident
 from workbench.capture.search import running_qemus
 from workbench.capture.smaps import parse_smaps, read_smaps
 from workbench.errors import HostError
@@ -126,19 +125,6 @@ def test_memory_of_a_process_is_read() -> None:
         assert memory.integer(ctypes.addressof(text), 2) == int.from_bytes(b"ba", "little")
         with pytest.raises(HostError, match="cannot read its memory at 0x10"):
             memory.read(0x10, 8)
-
-
-def test_what_is_not_in_memory_reads_as_zeros_and_stays_out(area: Area) -> None:
-    """A page that was written is read, its neighbours are not made."""
-    before = _resident_bytes(area)
-    place = area.address + 2 * PAGE_BYTES
-    ctypes.memset(place, 7, PAGE_BYTES)
-    with ProcessMemory(os.getpid()) as memory:
-        content, has_all = read_resident(memory, os.getpid(), area.address, 4 * PAGE_BYTES)
-
-    assert has_all
-    assert content == bytes(2 * PAGE_BYTES) + b"\7" * PAGE_BYTES + bytes(PAGE_BYTES)
-    assert _resident_bytes(area) - before == PAGE_BYTES
 
 
 def test_a_process_that_is_not_there_is_one_sentence() -> None:

@@ -57,7 +57,7 @@ def test_a_replay_waits_for_no_frames_and_no_charts():
         "import sys\n"
         "from workbench.cli.app import run\n"
         f"code = run(['replay', {str(TRACE)!r}])\n"
-        "print([name for name in ('pandas', 'matplotlib') if name in sys.modules], code)\n"
+        "print([n for n in ('pandas', 'matplotlib', 'jinja2') if n in sys.modules], code)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
@@ -138,6 +138,7 @@ def test_a_bug_is_one_line_without_a_traceback(failing, monkeypatch, capsys):
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "ZeroDivisionError: division by zero" in said
+    assert "`workbench --debug COMMAND ...` prints where" in said
     assert "Traceback" not in said
 
 

@@ -94,7 +94,7 @@ def test_a_kind_that_does_not_exist_is_answered_with_the_closest(capsys, name, m
 
     assert (code, out) == (2, "")
     assert f"'{name}'" in err
-    assert err.rstrip().endswith(f"did you mean {meant}?")
+    assert err.rstrip().endswith(f"did you mean {meant!r}?")
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,7 @@ def test_the_options_become_the_settings(played, capsys, tmp_path) -> None:
         "swap_file_bytes": "None",
         "page_cluster": "3",
         "record_access": "True",
+        "lock_memory": "False",
         "settle_s": "60.0",
     }
 

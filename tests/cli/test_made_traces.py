@@ -130,7 +130,7 @@ def test_control_characters_in_a_name_do_not_reach_the_terminal(tmp_path, capsys
     found = document(capsys, "info", str(tmp_path / "x.trace"))
 
     assert "\x1b" not in shown
-    assert "\\x1b[2Jx\\x202ey" in shown
+    assert "\\x1b[2Jx\\u202ey" in shown
     assert found["machines"][0]["name"] == "\x1b[2Jx\u202ey"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import numpy as np
 import pydantic
 import pytest
 
+from tests.synthetic import write_two_blocks
 from workbench.cli import output
 
 
@@ -71,16 +73,15 @@ def test_a_table_is_neither_wrapped_nor_interpreted_when_piped(capsys):
     assert lines[3].endswith("  3")
 
 
-def test_notes_and_spinners_stay_away_from_stdout(capsys):
-    with output.working("thinking"):
-        output.note("3 events were lost")
+def test_notes_stay_away_from_stdout(capsys):
+    output.note("3 events were lost")
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err == "3 events were lost\n"
 
 
 def test_a_log_is_told_now_and_then_how_far_something_is(capsys, monkeypatch):
-    now_s = iter([0.0, 1.0, 60.0, 60.0, 61.0])
+    now_s = iter([0.0, 1.0, 60.0, 61.0])
     monkeypatch.setattr(output, "time", SimpleNamespace(monotonic=lambda: next(now_s)))
 
     with output.counting("events", 1_000_000) as count:
@@ -89,7 +90,7 @@ def test_a_log_is_told_now_and_then_how_far_something_is(capsys, monkeypatch):
 
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert shown.err == "events: 2,000 of 1,000,000\n"
+    assert shown.err == "events: 2,000 of 1,000,000, about 8 h left\n"
 
 
 def test_a_reader_that_stops_reading_is_no_error():
@@ -112,3 +113,19 @@ def test_a_reader_that_stops_reading_is_no_error():
         said = process.stderr.read()
     assert said == b""
     assert process.returncode == 0
+
+
+def test_what_the_encoding_of_stdout_has_not_is_spelt_out(tmp_path):
+    trace = write_two_blocks(tmp_path)
+    named = tmp_path / "é.trace"
+    trace.path.rename(named)
+    done = subprocess.run(
+        [sys.executable, "-m", "workbench", "info", named],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "\\xe9" in done.stdout

@@ -42,6 +42,19 @@ def test_the_document_has_exactly_the_promised_keys(trace_path, capsys):
     assert {"trace", "settings", "model", "versions"} <= set(document["lineage"])
 
 
+@pytest.mark.parametrize("more", [[], ["--totals"]])
+def test_the_lineage_says_which_recording_it_was_and_how_long(tmp_path, capsys, more):
+    """Whatever folder a result is in: it is known by this, and drawn over the whole of it."""
+    trace = write_two_blocks(tmp_path)
+    _, document, _ = replay_json(capsys, str(trace.path), *more)
+
+    assert document["lineage"]["recording"] == {
+        "name": trace.name,
+        "start_time_ns": trace.manifest.start_time_ns,
+        "duration_ns": trace.manifest.duration_ns,
+    }
+
+
 def test_set_and_a_toml_file_give_the_same_document(trace_path, tmp_path, capsys):
     config = tmp_path / "settings.toml"
     config.write_text('[device]\ndiscard_inhibited = false\n[guest]\npoison_val = "0xaaaaaaaa"\n')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -15,10 +16,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run(*command, cwd):
-    """Run a program away from the checkout, and return what it printed."""
+def run_to_end(*command, cwd):
+    """Run a program away from the checkout, however it ends."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    done = subprocess.run(
+    # What is borrowed brings data too, such as the templates of nbconvert.
+    environment["JUPYTER_PATH"] = str(Path(sysconfig.get_path("data")) / "share/jupyter")
+    return subprocess.run(
         [str(part) for part in command],
         cwd=cwd,
         env=environment,
@@ -26,6 +29,11 @@ def run(*command, cwd):
         text=True,
         check=False,
     )
+
+
+def run(*command, cwd):
+    """Run a program that must end well, and return what it printed."""
+    done = run_to_end(*command, cwd=cwd)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -60,9 +68,10 @@ def test_the_wheel_carries_what_is_not_python(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     carried = {Path(name).suffix for name in names if name.startswith("workbench/")}
 
-    assert {".py", ".c", ".h", ".scenario", ".sh", ".typed"} <= carried
+    suffixes = {".py", ".c", ".h", ".css", ".jinja", ".scenario", ".sh", ".typed", ".ipynb"}
+    assert suffixes <= carried
     assert any(name.endswith("licenses/LICENSE") for name in names)
-    assert not [name for name in names if name.startswith(("tests/", "traces/"))]
+    assert not [name for name in names if name.startswith(("tests/", "traces/", "notebooks/"))]
 
 
 def test_the_wheel_runs_outside_the_checkout(installed):
@@ -79,6 +88,34 @@ def test_the_wheel_replays_a_trace_given_by_its_path(installed):
     shown = run(installed / "venv/bin/workbench", "replay", trace, "--json", cwd="/")
 
     assert '"model_error"' in shown
+
+
+def test_the_wheel_writes_its_notebooks_into_an_empty_folder_and_they_run_there(
+    installed, tmp_path
+):
+    """About a trace given by its path.  Two run: others would compile more of the model anew."""
+    trace = ROOT / "traces/fragment-order9.trace"
+    command = installed / "venv/bin/workbench"
+    document = json.loads(
+        run(command, "notebooks", "-o", ".", "--trace", trace, "--json", cwd=tmp_path)
+    )
+    code = "import sys; from pathlib import Path; from workbench.cli.notebook import execute; "
+    code += "execute([Path(name).resolve() for name in sys.argv[1:]])"
+    names = [name for name in document["notebooks"] if name[:2] in {"01", "05"}]
+    run(installed / "venv/bin/python", "-c", code, *names, cwd=tmp_path)
+    done = [(tmp_path / name).read_text(encoding="utf-8") for name in names]
+
+    assert len(document["notebooks"]) == 6
+    assert ['"image/png": ' in page and "fragment-order9" in page for page in done] == [True] * 2
+    assert len(list(tmp_path.glob("*.html"))) == 2
+
+
+def test_the_wheel_says_that_it_has_no_traces_of_its_own(installed, tmp_path):
+    done = run_to_end(installed / "venv/bin/workbench", "notebooks", "-o", "x", cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert "--trace" in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -100,6 +137,27 @@ def test_importing_the_package_imports_no_room():
     assert done.stdout.strip() == "[]"
 
 
+LIGHT_MS = 30
+"""What `import workbench` may take, beyond Python's own start: less than anybody notices."""
+
+
+def test_importing_the_package_takes_no_time():
+    """It imports nothing that takes any; processor time, for a machine may be busy."""
+    heavy = {"numpy", "pandas", "numba", "matplotlib", "pyarrow", "pydantic", "jinja2", "rich"}
+    code = "import time, sys; began = time.process_time(); import workbench; "
+    code += "print(1000 * (time.process_time() - began), *sys.modules)"
+    taken_ms = []
+    for _ in range(5):
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        )
+        milliseconds, *modules = done.stdout.split()
+        taken_ms.append(float(milliseconds))
+        assert heavy & set(modules) == set()
+
+    assert min(taken_ms) < LIGHT_MS
+
+
 def test_every_public_name_can_be_had():
     import workbench  # noqa: PLC0415 - each name is imported where its absence is the finding.
 
@@ -110,5 +168,5 @@ def test_every_public_name_can_be_had():
 def test_an_unknown_name_is_an_attribute_error():
     import workbench  # noqa: PLC0415
 
-    with pytest.raises(AttributeError, match="repaly"):
+    with pytest.raises(AttributeError, match="'repaly'; did you mean 'replay'"):
         _ = workbench.repaly

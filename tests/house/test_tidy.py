@@ -12,7 +12,20 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("capture", "lab", "trace", "model", "replay", "measure", "plot", "validation", "cli")
+ROOMS = (
+    "capture",
+    "lab",
+    "trace",
+    "model",
+    "replay",
+    "measure",
+    "study",
+    "plot",
+    "report",
+    "validation",
+    "gate",
+    "cli",
+)
 
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 60
@@ -25,6 +38,11 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 PROBES = sorted((ROOT / "workbench").rglob("*.[ch]"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 TRACES = sorted((ROOT / "traces").glob("*.trace"))
+
+NOTEBOOK_METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
 
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "manager", "base", "common", "misc"}
 
@@ -165,8 +183,9 @@ def test_nothing_points_to_one_machine_or_to_later(path):
 
 @per_file(NOTEBOOKS)
 def test_notebooks_only_call(path):
-    """No outputs are stored, nothing is defined, cells are short, and one holds parameters."""
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    """No outputs are stored, nothing is defined, cells are short; a question, and its answer."""
+    document = json.loads(path.read_text(encoding="utf-8"))
+    cells = document["cells"]
     code = [cell for cell in cells if cell["cell_type"] == "code"]
     sources = ["".join(cell["source"]) for cell in code]
     logic = (ast.FunctionDef, ast.ClassDef, ast.For, ast.While, ast.Lambda, ast.AsyncFunctionDef)
@@ -177,8 +196,11 @@ def test_notebooks_only_call(path):
     assert [cell["execution_count"] for cell in code if cell["execution_count"]] == []
     assert [node for node in kinds if isinstance(node, logic)] == []
     assert [source for source in sources if source.count("\n") >= CELL_LINES_MAX] == []
-    assert len(tagged) == 1
-    assert "assert" in sources[-1]
+    assert [cell["source"][0].startswith('TRACE = "') for cell in tagged] == [True]
+    assert re.fullmatch(r"# .*\?\n", cells[0]["source"][0])
+    assert "assert" in "".join(cells[-1]["source"])
+    # What Jupyter adds besides would change with whoever opened it last.
+    assert document["metadata"] == NOTEBOOK_METADATA
 
 
 def test_notebooks_are_numbered_in_reading_order():

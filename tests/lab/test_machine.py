@@ -47,6 +47,11 @@ def test_device_properties_are_always_said(reporting, word):
     assert f"page-poison={word}" in balloon
 
 
+def test_memory_is_locked_where_that_is_asked_for():
+    assert value_of(arguments_of(lock_memory=True), "-overcommit") == "mem-lock=on"
+    assert "-overcommit" not in arguments_of()
+
+
 def test_hinting_brings_its_thread():
     """QEMU 7.2 refuses free-page-hint without an iothread."""
     arguments = arguments_of(free_page_hint=True)

@@ -84,7 +84,9 @@ def test_each_setting_changes_what_its_name_says(tmp_path) -> None:
         "order0": {"reporting_order": "0"},
         "order5": {"reporting_order": "5"},
         "order9": {"reporting_order": "9"},
+        "order10": {"reporting_order": "10"},
         "init_on_free": {"poison": "init_on_free"},
+        "locked": {"lock_memory": "True"},
     }
 
 

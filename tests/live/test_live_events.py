@@ -154,6 +154,15 @@ def test_nothing_was_lost(session: Session) -> None:
     assert session.trace.manifest.lost_events == 0
 
 
+def test_the_kernel_counts_how_often_the_probes_run(session: Session) -> None:
+    """Faults come in every second; reports may all be in seconds that are not counted."""
+    (memory,) = (probe for probe in session.trace.manifest.probes if probe.name == "memory")
+
+    assert memory.run_count
+    assert memory.run_time_ns
+    assert memory.run_time_ns > memory.run_count  # A run takes more than a nanosecond.
+
+
 def test_the_discards_are_those_of_qemus_own_trace(session: Session) -> None:
     """One by one, in order, with the same ranges: none missing, none extra."""
     for vm in (0, 1):

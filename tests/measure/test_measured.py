@@ -17,7 +17,7 @@ from tests.synthetic import (
     write_trace,
     write_two_blocks,
 )
-from workbench.errors import UsageError
+from workbench.errors import InputError, UsageError
 from workbench.measure import (
     find_on,
     find_pair,
@@ -51,6 +51,17 @@ def test_measured_metrics_come_from_the_samples(pair):
     assert found["measured_resident_bytes_final"] == 2 * MIB
     assert found["measured_qemu_cpu_seconds"] == 19 / 4
     assert found["measured_capture_cpu_seconds"] == 0.19
+
+
+@pytest.mark.parametrize("column", ["resident_bytes", "qemu_cpu_ns"])
+@pytest.mark.parametrize("wrong", [-(2**63), -2, 2**62, 2**63 - 1])
+def test_samples_that_cannot_be_are_damaged(tmp_path, column, wrong):
+    samples = off_samples()
+    samples[column] = [wrong] * len(samples[column])
+    trace = write_trace(tmp_path / "x.trace", OFF, samples=samples)
+
+    with pytest.raises(InputError, match=rf"samples have {column} {wrong}, expected -1 to"):
+        measured_metrics(trace)
 
 
 def test_what_the_host_does_not_count_has_a_reason_and_no_value(pair):

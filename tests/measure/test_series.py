@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from workbench.measure import series
@@ -87,3 +89,49 @@ def test_a_swing_smaller_than_the_limit_does_not_end_the_fall():
 )
 def test_what_does_not_end_lower_has_no_last_fall(steps):
     assert series.last_fall(make(*steps), smallest=2) is None
+
+
+def falls_by_hand(values, smallest):
+    """Walk forward, and turn round where values went back by `smallest`: rows of top and end."""
+    found, top, low, way = [], 0, 0, None
+    for row, value in enumerate(values):
+        if value >= values[top]:
+            top = row if way != "down" else top
+        if value <= values[low]:
+            low = row if way != "up" else low
+        if way != "up" and value - values[low] >= smallest:
+            if way == "down":
+                found.append((top, low))
+            way, top = "up", row
+        elif way != "down" and values[top] - value >= smallest:
+            way, low = "down", row
+    if way == "down" and values[top] - values[-1] >= smallest:
+        found.append((top, len(values) - 1))
+    return found
+
+
+@given(
+    values=st.lists(st.integers(0, 30), min_size=1, max_size=40),
+    smallest=st.integers(1, 12),
+    rows_at_first=st.sampled_from([1, 4, 4096]),
+)
+@example(values=[100, 18, 30, 25], smallest=10, rows_at_first=4096)
+def test_falls_are_those_that_a_walk_forward_finds(values, smallest, rows_at_first):
+    steps = make(*enumerate(values))
+    with patch.object(series, "_ROWS_AT_FIRST", rows_at_first):
+        found = series.falls(steps, smallest=smallest)
+        last = series.last_fall(steps, smallest=smallest)
+
+    expected = [
+        series.Fall(start_ns=top + 1, height=values[top], depth=values[top] - values[end])
+        for top, end in falls_by_hand(values, smallest)
+    ]
+    assert found == expected
+    assert last is None or last == found[-1]
+
+
+def test_a_rise_at_the_end_hides_no_fall_before_it():
+    steps = make((0, 9), (1, 2), (2, 9))
+
+    assert series.last_fall(steps, smallest=2) is None
+    assert series.falls(steps, smallest=2) == [series.Fall(start_ns=1, height=9, depth=7)]

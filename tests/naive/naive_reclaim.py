@@ -99,7 +99,7 @@ class Host(Machine):
     def evict_folio(self, folio):
         kind, place = folio
         room = self.rules["swap_pages"] - self.slots()
-        if kind == "giant" and (len(self.giants[place]) < self.huge or 0 < room < self.huge):
+        if kind == "giant" and room > 0 and min(room, len(self.giants[place])) < self.huge:
             parts = [("page", page) for page in sorted(self.giants.pop(place))]
             for marks in (self.accessed, self.referenced):
                 marks.discard(folio)
@@ -284,7 +284,9 @@ class Host(Machine):
                 self.charge_one()
         before = set(self.resident)
         self.take_around(page, allocated)
-        self.move("fault", page, len(served), flags)
+        # What the end of a block cuts off is still aligned to the size that was asked for.
+        count = len(served) if len(served) == 1 else max(len(served), allocated // PAGE)
+        self.move("fault", page, count, flags)
         self.settle(before)
 
     def settle(self, before):

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from tests.synthetic import TWO_BLOCKS, started, write_off, write_trace, write_two_blocks
 from workbench import plot
+from workbench.errors import WriteError
 from workbench.measure import (
     measured_over_time,
     measured_pair,
@@ -22,6 +23,7 @@ from workbench.measure import (
     report_outcomes,
 )
 from workbench.plot import chart
+from workbench.plot import texts as texts_room
 from workbench.replay import Guest, replay
 from workbench.units import GIB, MIB
 
@@ -81,7 +83,7 @@ def test_a_what_if_is_laid_over_what_was_captured(run):
 def test_beside_a_what_if_alone_it_is_said_when_that_was_measured(run):
     figure = plot.resident_memory(replay(run.trace, guest=Guest(poison_val=0xAAAAAAAA)))
 
-    assert "measured\nas captured" in texts(figure)
+    assert "measured as captured" in texts(figure)
 
 
 def test_a_frame_serves_as_well_as_a_run(run):
@@ -97,6 +99,8 @@ def test_a_frame_serves_as_well_as_a_run(run):
         (600, 32 * GIB, "time since the capture began (min)", "guest RAM in memory (GiB)"),
         (0.5, 64 << 10, "time since the capture began (s)", "guest RAM in memory (KiB)"),
         (86_400, 0, "time since the capture began (min)", "guest RAM in memory (KiB)"),
+        (300_000, 0, "time since the capture began (h)", "guest RAM in memory (KiB)"),
+        (1_000_000, 0, "time since the capture began (d)", "guest RAM in memory (KiB)"),
     ],
 )
 def test_axes_have_units_that_fit_and_few_round_ticks(
@@ -199,9 +203,11 @@ def test_equal_inputs_give_equal_pictures(run, tmp_path):
 
 def test_charts_show_themselves_in_notebooks_and_leave_matplotlib_alone(run):
     before = dict(mpl.rcParams)
-    picture = plot.resident_memory(run)._repr_png_()
+    picture, shown = plot.resident_memory(run)._repr_png_()
 
     assert picture.startswith(b"\x89PNG")
+    width, height = (int.from_bytes(picture[at : at + 4]) for at in (16, 20))
+    assert (width, height) == (2 * shown["width"], 2 * shown["height"])
     assert dict(mpl.rcParams) == before
 
 
@@ -211,7 +217,7 @@ def test_charts_show_themselves_in_notebooks_and_leave_matplotlib_alone(run):
 )
 @example(values=[85.0, 100.0, 100.0], gap=10.0)  # Pushed off the edge, a group met the next one.
 def test_labels_are_apart_in_order_and_on_the_chart(values, gap):
-    places = chart.spread(values, gap, 0, 100)
+    places = texts_room.spread(values, gap, 0, 100)
 
     assert all(after - before >= gap - 1e-6 for before, after in itertools.pairwise(places))
     assert places[0] >= -1e-6
@@ -224,3 +230,12 @@ def test_labels_are_apart_in_order_and_on_the_chart(values, gap):
 )
 def test_measured_sizes_are_written_with_three_digits(size_bytes, text):
     assert chart.round_bytes(size_bytes) == text
+
+
+def test_a_chart_that_cannot_be_written_leaves_nothing_behind(tmp_path):
+    path = tmp_path / "x.svg"
+    path.mkdir()
+
+    with pytest.raises(WriteError, match="directory"):
+        plot.save(plot.resident_memory(replay(write_two_blocks(tmp_path))), path)
+    assert not list(tmp_path.glob(".*.partial"))

@@ -47,7 +47,7 @@ def test_any_number_of_workers_gives_the_same_answers_in_order(workers):
 
     for run, settings in zip(runs, SETTINGS, strict=True):
         assert same(run, replay(read_trace(PRESSURE), settings=settings))
-    assert done == [1, 2, 3, 4, 5]
+    assert done == [1, 1, 1, 1, 1]
 
 
 def test_what_cannot_be_answered_ends_it():

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from tests.synthetic_series import series_of, used_bytes
-from workbench.errors import UsageError
+from workbench.errors import UnidentifiableError, UsageError
 from workbench.replay import LINUX_REPORTING, Guest, Sampling, predict_series, reporting_of
+from workbench.schema import UNKNOWN
 from workbench.trace import Reporting
 
 STEADY = Sampling(own_bytes=0, lag_ns=0, swing_rows=0)
@@ -72,8 +73,8 @@ def test_a_prediction_knows_whether_it_is_for_the_guests_own_settings():
     assert predict_series(series).is_as_sampled
     assert not predict_series(series, Guest(reporting_order=5)).is_as_sampled
     assert predict_series(series_of([4, 4]), Guest(reporting_order=5)).is_as_sampled
-    assert repr(predict_series(series)) == (
-        "<SeriesPrediction of made: order 9, delay 100.00 ms, capacity 32>"
+    assert repr(predict_series(series)).startswith(
+        "SeriesPrediction of made, order 9, delay 100.00 ms, capacity 32\n"
     )
 
 
@@ -99,3 +100,10 @@ def test_orders_that_samples_do_not_tell_apart_carry_a_note(order, note):
 def test_settings_that_make_no_sense_are_refused(wrong, expected):
     with pytest.raises(UsageError, match=expected):
         wrong()
+
+
+def test_a_series_that_does_not_tell_huge_pages_predicts_nothing():
+    series = series_of([4, 8])
+    series.columns["free_huge_pages"][:] = UNKNOWN
+    with pytest.raises(UnidentifiableError, match=r"made: does not tell what is free in blocks of"):
+        predict_series(series)

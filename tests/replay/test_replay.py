@@ -244,15 +244,17 @@ def test_the_repr_says_trace_settings_and_end():
     assert "hand" in text
     assert "poison_val 0xaaaaaaaa" in text
     assert "4.00 MiB" in text
-    assert "model error unknown (the trace has no samples of this machine)" in text
+    assert "unknown (the trace has no samples of this machine)" in text
 
 
 def test_the_repr_says_how_far_off_it_was():
     exact = [sample(0.8, 0), sample(9, 2 * MIB)]
     busy = [sample(1.05, 2 * MIB)]
 
-    assert "0.00% on average, +0 pages at the end" in repr(replay(trace(REPORTED, samples=exact)))
-    assert "0.00% on average>" in repr(replay(trace(REPORTED, samples=busy)))
+    said = "0.00 % of the peak on average"
+
+    assert f"{said}, +0 pages at the end\n" in repr(replay(trace(REPORTED, samples=exact)))
+    assert f"{said}\n" in repr(replay(trace(REPORTED, samples=busy)))
 
 
 def test_the_notebook_table_escapes_what_a_trace_is_called():

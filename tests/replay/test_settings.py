@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pydantic
 import pytest
 
@@ -134,6 +136,26 @@ def test_an_unknown_name_is_answered_with_the_closest():
         read_settings(["devise.page_poison=on"])
     with pytest.raises(UsageError, match="'gast'; did you mean 'guest'"):
         Settings(gast=Guest())
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "value", "right"),
+    [
+        (Guest, "free_page_reporting", False, "Device(free_page_reporting=...)"),
+        (Guest, "reporting", False, "Device(free_page_reporting=...)"),
+        (Guest, "memory_bytes", "1G", "Host(memory_bytes=...)"),
+        (Device, "poison_val", 1, "Guest(poison_val=...)"),
+        (Settings, "free_page_reporting", False, "Device(free_page_reporting=...)"),
+    ],
+)
+def test_a_setting_of_another_table_is_answered_with_that_table(table, name, value, right):
+    with pytest.raises(UsageError, match=f"{name}'; it is {re.escape(right)}$"):
+        table(**{name: value})
+
+
+def test_only_a_switch_is_known_by_its_last_word():
+    with pytest.raises(UsageError, match="'poison'; did you mean 'poison_val'"):
+        Guest(poison=1)
 
 
 @pytest.mark.parametrize(

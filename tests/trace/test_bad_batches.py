@@ -39,8 +39,9 @@ def test_without_events_there_is_no_trace(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table_name", "names", "row_count", "message"),
     [
-        ("event", ["vm"], 1, "no table is called 'event'; there are events, state"),
+        ("event", ["vm"], 1, "no table is called 'event'; did you mean 'events'"),
         ("events", ["vm", "pid"], 1, "'events' has no column 'pid'; there are time_ns"),
+        ("events", ["lenght"], 1, "no column 'lenght'; did you mean 'length_bytes'"),
         ("events", [], 1, "no column of table 'events' was asked for; there are time_ns"),
         ("events", ["vm"], 0, "batches of 0 rows cannot be given"),
         ("samples", ["kind"], 1, "'samples' has no column 'kind'"),
@@ -169,11 +170,11 @@ def test_a_row_group_that_is_not_as_long_as_it_says_is_damage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = write_segments(tmp_path / "x.trace", [[1, 2, 3]])
-    original = pq.ParquetFile.read_row_group
+    original = pq.ParquetFile.read_row_groups
     monkeypatch.setattr(
         pq.ParquetFile,
-        "read_row_group",
-        lambda file, number, **options: original(file, number, **options).slice(1),
+        "read_row_groups",
+        lambda file, numbers, **options: original(file, numbers, **options).slice(1),
     )
 
     with pytest.raises(InputError, match=r"parquet: not a whole Parquet file \(a row group is not"):

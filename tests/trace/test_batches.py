@@ -79,14 +79,14 @@ def test_nothing_is_read_before_it_is_needed(
     written = write_segments(
         tmp_path / "x.trace", [list(range(50)), list(range(50, 100))], close=True
     )
-    read = []
-    original = pq.ParquetFile.read_row_group
+    read: list[int] = []
+    original = pq.ParquetFile.read_row_groups
 
-    def note(file: pq.ParquetFile, number: int, **options: object) -> Any:
-        read.append(number)
-        return original(file, number, **options)
+    def note(file: pq.ParquetFile, numbers: list[int], **options: object) -> Any:
+        read.extend(numbers)
+        return original(file, numbers, **options)
 
-    monkeypatch.setattr(pq.ParquetFile, "read_row_group", note)
+    monkeypatch.setattr(pq.ParquetFile, "read_row_groups", note)
     found = written.batches("events", ["time_ns"], row_count=10)
 
     assert read == []

@@ -115,7 +115,7 @@ def test_joining_holds_a_few_row_groups(tmp_path: Path, monkeypatch: pytest.Monk
     made = write_pieces(tmp_path / "x.trace", pieces=6)
     monkeypatch.setattr(writer, "ROW_GROUP_ROWS", 2)
     steps: list[str] = []
-    read, write = pq.ParquetFile.read_row_group, pq.ParquetWriter.write_table
+    read, write = pq.ParquetFile.read_row_groups, pq.ParquetWriter.write_table
 
     def note(step: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def noted(*arguments: Any, **options: Any) -> Any:
@@ -124,7 +124,7 @@ def test_joining_holds_a_few_row_groups(tmp_path: Path, monkeypatch: pytest.Monk
 
         return noted
 
-    monkeypatch.setattr(pq.ParquetFile, "read_row_group", note("read", read))
+    monkeypatch.setattr(pq.ParquetFile, "read_row_groups", note("read", read))
     monkeypatch.setattr(pq.ParquetWriter, "write_table", note("write", write))
     made.close(manifest())
 

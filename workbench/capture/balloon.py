@@ -1,23 +1,17 @@
-"""The balloon device of a running QEMU, found on QEMU's heap and read from its memory."""
+"""The balloon device of a running QEMU, read from its memory."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from workbench.capture.resident import read_resident
 from workbench.errors import HostError
 from workbench.schema import CONFIG_POISON_OFFSET_BYTES, Feature
 from workbench.trace import BalloonProperties, QueueIndices
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from workbench.capture.layout import Layout
-    from workbench.capture.process import Mapping, ProcessMemory
+    from workbench.capture.process import ProcessMemory
 
 BALLOON_DEVICE_ID = 5
 """virtio 1.2, 5.5.1."""
@@ -30,15 +24,6 @@ _REPORTING_QUEUE_SIZE = 32
 
 _CONFIG_HINT_CMD_ID_OFFSET_BYTES = 8
 """virtio 1.2, 5.5.4: free_page_hint_cmd_id."""
-
-_LOWEST_ADDRESS = 1 << 16
-"""Linux maps nothing below (Documentation/admin-guide/sysctl/vm.rst, mmap_min_addr)."""
-
-
-_ATTEMPTS = 30
-_PAUSE_S = 0.1
-"""A guest that reports brings its balloon into memory every 2 s (Linux 6.1 mm/page_reporting.c,
-PAGE_REPORTING_DELAY)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,63 +51,39 @@ class Balloon:
     hint_cmd_id: int | None
 
 
-def find_balloon(memory: ProcessMemory, layout: Layout, heaps: list[Mapping], pid: int) -> Balloon:
-    """Find the balloon device on QEMU's heap.
+def find_balloon(memory: ProcessMemory, layout: Layout, base: int, pid: int) -> Balloon:
+    """Find the balloon device where QEMU itself keeps it, for its command `balloon`.
 
-    A queue points back to its device, and the device says that it is a balloon: only a device
-    whose first three queues do so, one after another and numbered 0, 1, 2, is taken.
+    A handful of pages is read, however large QEMU is: of a guest at its memory limit, what is read
+    has to come back from swap, and may get the guest killed.
+
+    Parameters
+    ----------
+    base
+        Where the program's address 0 is.
+
+    Raises
+    ------
+    HostError
+        It has none.
+
+    Source: QEMU 7.2 softmmu/balloon.c, balloon_opaque; there is never more than one.
     """
-    for attempt in range(_ATTEMPTS):
-        time.sleep(_PAUSE_S if attempt else 0)
-        address, is_whole = _search(memory, layout, heaps, pid)
-        if address is not None:
-            return describe_balloon(memory, layout, address)
-        if is_whole:
-            break
-    else:
+    address = memory.pointer(base + layout.balloon_address)
+    if address == 0 or not _is_balloon(memory, layout, address):
         message = (
-            f"pid {pid}: part of it is in swap, and a balloon is not in the rest; "
-            "to bring it back could get the guest killed; try again while it has more memory"
+            f"pid {pid}: has no virtio-balloon device; start the guest with "
+            "-device virtio-balloon-pci,free-page-reporting=on"
         )
         raise HostError(message)
-    message = (
-        f"pid {pid}: has no virtio-balloon device; start the guest with "
-        "-device virtio-balloon-pci,free-page-reporting=on"
-    )
-    raise HostError(message)
-
-
-def _search(
-    memory: ProcessMemory, layout: Layout, heaps: list[Mapping], pid: int
-) -> tuple[int | None, bool]:
-    """Look for the balloon in what is in memory, and say whether that is all of the heap."""
-    is_whole = True
-    for mapping in heaps:
-        try:
-            length = mapping.stop - mapping.first
-            content, has_all = read_resident(memory, pid, mapping.first, length)
-        except HostError:  # It has just gone.
-            continue
-        is_whole &= has_all
-        for address in _queue_owners(np.frombuffer(content, "<u8"), layout):
-            is_in_heap = any(heap.first <= address < heap.stop for heap in heaps)
-            if is_in_heap and _is_balloon(memory, layout, address):
-                return address, is_whole
-    return None, is_whole
-
-
-def _queue_owners(words: NDArray[np.uint64], layout: Layout) -> list[int]:
-    """Addresses that stand three times, a queue's length apart: owners of queues."""
-    step = layout.queue_bytes // 8
-    if words.size <= 2 * step:
-        return []
-    here = words[: -2 * step]
-    same = (here == words[step:-step]) & (here == words[2 * step :])
-    is_pointer = (here >= _LOWEST_ADDRESS) & (here % 8 == 0)
-    return [int(address) for address in np.unique(here[same & is_pointer])]
+    return describe_balloon(memory, layout, address)
 
 
 def _is_balloon(memory: ProcessMemory, layout: Layout, address: int) -> bool:
+    """Hyper-V's balloon is kept in the same place, and a young device has no queues yet.
+
+    Each queue points back to its device, and knows its number.
+    """
     try:
         if memory.integer(address + layout.device_id, 2) != BALLOON_DEVICE_ID:
             return False
@@ -133,7 +94,7 @@ def _is_balloon(memory: ProcessMemory, layout: Layout, address: int) -> bool:
             if memory.pointer(queue + layout.queue_device) != address:
                 return False
             numbers.append(memory.integer(queue + layout.queue_index, 2))
-    except HostError:  # It only looked like an address.
+    except HostError:  # What is there is no virtio device.
         return False
     return numbers == list(range(_QUEUE_COUNT_RANGE[0]))
 

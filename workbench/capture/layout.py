@@ -35,6 +35,7 @@ ACCESSORS = (
     "qemu_ram_is_shared",
     "qemu_ram_pagesize_largest",
     "ram_block_discard_is_disabled",
+    "qemu_remove_balloon_handler",
 )
 
 _PACKED_RING_MASK = 0x4
@@ -71,6 +72,8 @@ class Layout:
     """Of the number of those who forbid discards (VFIO does)."""
     uncoordinated_discard_disablers_address: int
     """Of the number of those who forbid discards that they are not told of."""
+    balloon_address: int
+    """Of the pointer to the device that takes the guest's memory; null without one."""
 
     @property
     def device_config(self) -> int:
@@ -117,6 +120,7 @@ def derive_layout(program: Program) -> Layout:
         first_block_address=code.relative_load("qemu_ram_pagesize_largest"),
         discard_disablers_address=disablers,
         uncoordinated_discard_disablers_address=uncoordinated_disablers,
+        balloon_address=code.relative_load("qemu_remove_balloon_handler"),
     )
 
 
@@ -174,7 +178,7 @@ class _Code:
         ).displacement
 
     def relative_load(self, name: str) -> int:
-        """Address of the variable that the function loads first."""
+        """Address of the variable that the function loads, or compares, first."""
         access = self._find(name, lambda access: access.base == "rip")
         return access.next_address + access.displacement
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import re
+import time
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -16,7 +17,7 @@ from workbench.capture.attach import attach_entries, detach_entries
 from workbench.capture.bcc_loader import load_bcc, stderr_of_libraries
 from workbench.capture.host import tracing_folder
 from workbench.capture.probe_files import BALLOON_ENTRIES, BALLOON_FILE, PROBE_FILES, ProbeFile
-from workbench.capture.program_runs import read_runs
+from workbench.capture.program_runs import RunCounting, Runs, read_runs
 from workbench.capture.records import (
     FAULT_ALLOCATIONS_SHIFT,
     RAW_DTYPE,
@@ -30,7 +31,7 @@ from workbench.schema import Detail
 from workbench.trace import Probe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import numpy.typing as npt
 
@@ -66,6 +67,7 @@ class Probes:
     _attached: dict[int, tuple[bytes, ...]] = field(default_factory=dict)
     """Names of the attached probes, by process."""
     _ring: Ring = field(init=False)
+    _counting: RunCounting = field(default_factory=lambda: RunCounting(time.monotonic_ns()))
 
     def __post_init__(self) -> None:
         """Map the ring."""
@@ -91,6 +93,7 @@ class Probes:
 
     def close(self) -> None:
         """Detach the probes."""
+        self._counting.close(time.monotonic_ns())
         self._ring.close()
         self.bpf.cleanup()
 
@@ -171,8 +174,8 @@ class Probes:
         }
         events = int(self._counts[list(file.sources)].sum())
         names = _functions(file)
-        runs = read_runs(
-            function.fd for name, function in self.bpf.funcs.items() if name.decode() in names
+        runs = self._runs(
+            function for name, function in self.bpf.funcs.items() if name.decode() in names
         )
         return Probe(
             name=file.name,
@@ -186,7 +189,19 @@ class Probes:
 
     def run_time_ns(self) -> int:
         """How long the probes have run in all, as far as the kernel counts it."""
-        return read_runs(function.fd for function in self.bpf.funcs.values()).time_ns
+        return self._runs(self.bpf.funcs.values()).time_ns
+
+    def next_turn(self) -> None:
+        """Let another part of the time be counted, or not."""
+        self._counting.turn(time.monotonic_ns())
+
+    def _runs(self, functions: Iterable[Any]) -> Runs:
+        """What the kernel has counted of these programs, as if it had counted all the time."""
+        counted, now_ns = read_runs(function.fd for function in functions), time.monotonic_ns()
+        return counted._replace(
+            run_count=self._counting.of_all_time(counted.run_count, now_ns),
+            time_ns=self._counting.of_all_time(counted.time_ns, now_ns),
+        )
 
     def lower(self, detail: Detail) -> None:
         """Record less from now on; with samples only, the probes are detached."""
@@ -197,6 +212,8 @@ class Probes:
                 detach_entries(self.bpf, self._attached.pop(pid))
             for name in list(self.bpf.tracepoint_fds):
                 self.bpf.detach_tracepoint(name)
+            for name in list(self.bpf.raw_tracepoint_fds):
+                self.bpf.detach_raw_tracepoint(name)
 
     def read_tallies(self) -> dict[tuple[int, Source], tuple[int, int]]:
         """Give what was counted and not recorded, by process and source: how many, bytes in all."""
@@ -211,11 +228,10 @@ def _functions(file: ProbeFile) -> set[str]:
     names = {file.attach} if file.attach else set()
     if file is BALLOON_FILE:
         names |= {name for entry in BALLOON_ENTRIES for name in (entry.on_enter, entry.on_return)}
-    return names | {
-        f"tracepoint__{name.replace(':', '__')}"
-        for trace_point in file.trace_points
-        for name in trace_point
-    }
+    for name in (name for trace_point in file.trace_points for name in trace_point):
+        system, event = name.split(":")
+        names |= {f"tracepoint__{system}__{event}", f"raw_tracepoint__{event}"}
+    return names
 
 
 def _unserved_fault(thread: int, fault: Any) -> tuple[int, ...]:  # noqa: ANN401 - bcc has no types.

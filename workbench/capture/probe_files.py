@@ -74,8 +74,7 @@ BALLOON_FILE = ProbeFile(
     ),
 )
 
-PROBE_FILES = (
-    BALLOON_FILE,
+PROBE_FILES = (  # In the order in which they are compiled: a discard ends a fault.
     ProbeFile(
         name="memory",
         sources=(
@@ -94,6 +93,7 @@ PROBE_FILES = (
             ("vmscan:mm_vmscan_memcg_reclaim_end",),
         ),
     ),
+    BALLOON_FILE,
     ProbeFile(
         name="swap",
         sources=(Source.SWAP_OUT,),

@@ -16,7 +16,7 @@ from workbench.capture.process import Mapping, ProcessMemory, read_mappings
 from workbench.capture.smaps import read_smaps
 from workbench.errors import HostError
 from workbench.trace import RamBlock
-from workbench.units import GIB, HUGE_PAGE_BYTES, MIB
+from workbench.units import HUGE_PAGE_BYTES, MIB
 
 if TYPE_CHECKING:
     from workbench.capture.build import Build
@@ -32,9 +32,6 @@ _LONGEST_RAM_LIST = 256
 
 _NOT_GUEST_RAM = re.compile(r"\.(bios|rom|vram)|rom@|/rom|\.rom\b|acpi|vga|flash|pflash")
 """Blocks that hold firmware or pictures, never pages of the guest's allocator."""
-
-_LARGEST_HEAP_BYTES = 1 * GIB
-"""A larger mapping is a cache of translated code or the like, not a heap."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +87,7 @@ def inspect_qemu(pid: int) -> Qemu:
     with ProcessMemory(pid) as memory:
         base = _load_address(pid, path, mappings)
         blocks = tuple(_guest_blocks(memory, base, build.layout, pid))
-        balloon = find_balloon(memory, build.layout, _heaps(mappings, blocks), pid)
+        balloon = find_balloon(memory, build.layout, base, pid)
     options = _options(arguments)
     return Qemu(
         pid=pid,
@@ -209,20 +206,3 @@ def _guest_blocks(memory: ProcessMemory, base: int, layout: Layout, pid: int) ->
         message = "no guest RAM found in this QEMU; attach once its machine is built"
         raise HostError(message)
     return sorted(blocks, key=lambda block: (-block.facts.used_bytes, block.facts.name))
-
-
-def _heaps(mappings: list[Mapping], blocks: tuple[GuestBlock, ...]) -> list[Mapping]:
-    """Where QEMU's own objects can be.
-
-    Never guest RAM: reading it would back it with pages.
-    """
-    guest = [(b.host_address, b.host_address + b.facts.used_bytes) for b in blocks]
-    heaps = [
-        mapping
-        for mapping in mappings
-        if mapping.permissions.startswith("rw-")
-        and mapping.name in ("", "[heap]")
-        and mapping.stop - mapping.first <= _LARGEST_HEAP_BYTES
-        and not any(mapping.first < stop and first < mapping.stop for first, stop in guest)
-    ]
-    return sorted(heaps, key=lambda mapping: (mapping.name != "[heap]", mapping.first))

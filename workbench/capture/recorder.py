@@ -39,7 +39,6 @@ from workbench.capture.page_map import PageMaps
 from workbench.capture.page_state import read_state
 from workbench.capture.privileges import require_privileges
 from workbench.capture.probe import load_probes
-from workbench.capture.program_runs import counted_runs
 from workbench.capture.qemu import with_current_balloon
 from workbench.capture.sampler import Sampler
 from workbench.capture.search import Newcomers, is_mature, name_of
@@ -143,7 +142,6 @@ class Capture:
             for guest in found:
                 resources.callback(os.close, guest.pidfd)
             self._host = read_host_facts()
-            resources.enter_context(counted_runs())
             self._probes = load_probes()
             resources.callback(self._probes.close)
             self._budget = Budget(self._probes, self._budget_share)
@@ -284,6 +282,7 @@ class Capture:
         """Record less if it costs too much, and write down what is only counted."""
         guests = self._decoder.guests
         spent_ns = time.process_time_ns() + self._probes.run_time_ns()
+        self._probes.next_turn()
         if lowered := self._budget.look(now_ns, spent_ns):
             self._lowered_ns = self._lowered_ns or now_ns
             self._writer.append("events", self._budget.note(now_ns, guests))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from workbench.capture.qemu import guest_name
 from workbench.errors import HostError
+from workbench.spelling import suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -76,9 +76,8 @@ def pids_named(name: str) -> list[int]:
     names = {pid: found for pid in running_qemus() if (found := name_of(pid))}
     chosen = [pid for pid, found in names.items() if found == name]
     if not chosen:
-        near = difflib.get_close_matches(name, sorted(set(names.values())))
-        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else _LIST
-        raise HostError(f"no running QEMU has the name {name!r}; {hint}")
+        hint = suggestion(name, sorted(set(names.values())), otherwise=_LIST, most=3)
+        raise HostError(f"no running QEMU has the name {name!r}{hint}")
     return chosen
 
 

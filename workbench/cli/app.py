@@ -41,9 +41,9 @@ A command returns nothing.  It raises a `WorkbenchError` for everything the user
 
 from __future__ import annotations
 
-import difflib
 import errno
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -55,6 +55,7 @@ from typer.exceptions import TyperException
 
 from workbench.cli.output import note, print_text
 from workbench.errors import HostError, InputError, WorkbenchError
+from workbench.spelling import shorten, suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,13 +88,23 @@ COMMANDS: Final[dict[str, Entry]] = {
         "workbench.cli.slice", "Cut out a part of a trace, with the state it begins in."
     ),
     "anonymize": Entry("workbench.cli.anonymize", "Make a trace that can be shared."),
+    "report": Entry("workbench.cli.report", "Write one HTML page with the whole story of a trace."),
+    "compare": Entry(
+        "workbench.cli.compare", "Say whether a candidate lost anything against a baseline."
+    ),
+    "history": Entry(
+        "workbench.cli.history", "Keep figures over time, and say where they changed."
+    ),
     "curve": Entry("workbench.cli.curve", "Say what hosts of every memory size would swap."),
+    "sweep": Entry("workbench.cli.sweep", "Compute a study of many guests, and keep it."),
+    "plan": Entry("workbench.cli.plan", "Say how many guests fit on a host."),
     "validate": Entry(
         "workbench.cli.validate", "Predict settings from captures, and compare with live runs."
     ),
     "import": Entry("workbench.cli.imports", "Read what another tool sampled or logged."),
     "export": Entry("workbench.cli.export", "Write a trace for Perfetto, or as CSV."),
     "demo": Entry("workbench.cli.demo", "Replay every bundled trace; write charts and a table."),
+    "notebooks": Entry("workbench.cli.notebooks", "Write the notebooks, about a trace of yours."),
     "conform": Entry(
         "workbench.cli.conform",
         "Hold the model of the device against QEMU's, with random programs.",
@@ -137,8 +148,7 @@ class CommandGroup(TyperGroup):
 
 
 def _suggestion(name: str) -> str:
-    close = difflib.get_close_matches(name, COMMANDS, n=3)
-    return f"; did you mean {' or '.join(close)}?" if close else "; see `workbench --help`"
+    return suggestion(name, COMMANDS, otherwise="see `workbench --help`", most=3)
 
 
 _root = typer.Typer(cls=CommandGroup, rich_markup_mode=None)
@@ -165,8 +175,8 @@ def _options(
     """Replay what balloon devices gave back, and ask what other settings would have done.
 
     Exit codes: 0 fine, 1 our bug, 2 wrong usage, 3 bad input file, 4 this host cannot do it,
-    5 something differs that should not, 7 events were lost, 8 the trace cannot answer that,
-    130 interrupted.
+    5 something differs that should not, 6 undecided, 7 events were lost, 8 the trace cannot
+    answer that, 130 interrupted.
 
     Example: workbench replay traces/churn-on.trace
     """
@@ -210,20 +220,16 @@ def _explain(error: Exception) -> int:
         text, code = f"{error.filename}: {error.strerror}", InputError.exit_code
     else:
         kind = type(error).__name__
-        text = f"this is a bug in the workbench ({kind}: {error}); --debug prints where"
+        bug = f"this is a bug in the workbench ({kind}: {error})"
+        text = f"{bug}; `{PROGRAM} --debug COMMAND ...` prints where"
         code = WorkbenchError.exit_code
-    note(f"{PROGRAM}: {_shortened(' '.join(text.split()))}")
+    note(f"{PROGRAM}: {shorten(' '.join(text.split()), _LONGEST_TEXT)}")
     return code
-
-
-def _shortened(text: str) -> str:
-    """Leave out the middle of what nobody would read; names in a trace may be of any length."""
-    if len(text) <= _LONGEST_TEXT:
-        return text
-    half = _LONGEST_TEXT // 2
-    return f"{text[:half]} ... {text[-half:]}"
 
 
 def main() -> None:
     """Run the command line of this process."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # What its encoding has not is spelt out.
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))

@@ -24,6 +24,7 @@ from workbench.cli.output import (
     print_text,
 )
 from workbench.errors import UsageError
+from workbench.spelling import suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -104,15 +105,12 @@ def conform(
 
 
 def _known_kinds(names: list[str]) -> tuple[str, ...]:
-    import difflib
-
     from workbench.validation.kinds import KINDS
 
     for name in names:
         if name not in KINDS:
-            close = difflib.get_close_matches(name, KINDS, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(KINDS)}"
-            raise UsageError(f"there is no kind '{name}'; {hint}")
+            hint = suggestion(name, KINDS, otherwise=f"there are: {', '.join(KINDS)}")
+            raise UsageError(f"there is no kind {name!r}{hint}")
     return tuple(names)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from workbench.cli.app import command_app
+from workbench.cli.notebook import lab_command, short
 from workbench.cli.output import JsonOption, note, print_json, print_table, print_text, working
 from workbench.errors import InputError
 from workbench.units import MIB
@@ -50,7 +51,7 @@ def demo(
     ] = Path("demo-output"),
     notebook: Annotated[
         Path, typer.Option("--notebook", metavar="FILE", help="The notebook to execute.")
-    ] = Path("notebooks/01_memory_returned.ipynb"),
+    ] = Path("notebooks/02_memory_returned.ipynb"),
     as_json: JsonOption = False,
 ) -> None:
     """Replay every trace under the settings it can answer; write charts, execute the notebook.
@@ -68,7 +69,7 @@ def demo(
     with working("drawing the charts"):
         charts = _draw(answers, pairs, output)
     with working("executing the notebook"):
-        executed = _execute(notebook, pairs, output)
+        executed = _execute(notebook, answers, output)
     if as_json:
         print_json(_document(answers, pairs, charts, executed))
     else:
@@ -208,11 +209,9 @@ def _draw(
     return charts
 
 
-def _execute(
-    notebook: Path, pairs: Sequence[tuple[Trace, Trace]], output: Path
-) -> tuple[Path, Path] | None:
-    """Execute the notebook on the first pair; say why not where that cannot be done."""
-    from workbench.cli.notebook import execute, missing_package
+def _execute(notebook: Path, answers: Sequence[Answer], output: Path) -> tuple[Path, Path] | None:
+    """Execute the notebook on the first trace that gave memory back, or say why not."""
+    from workbench.cli.notebook import execute, missing_package, write_with_trace
 
     missing = missing_package()
     if missing:
@@ -221,12 +220,13 @@ def _execute(
     if not notebook.is_file():
         note(f"notebook not executed: {notebook} is not there (it comes with the checkout)")
         return None
-    if not pairs:
-        note("notebook not executed: the traces hold no pair with reporting on and off")
+    traces = [answer.trace for answer in answers if answer.numbers.get("reclaimed_bytes")]
+    if not traces:
+        note("notebook not executed: in none of the traces did memory come back")
         return None
-    on, off = pairs[0]
-    parameters = {"TRACE": str(on.path.resolve()), "TRACE_OFF": str(off.path.resolve())}
-    return execute(notebook, parameters, output)
+    written = write_with_trace(notebook, traces[0].path, output)
+    (page,) = execute([written])
+    return written, page
 
 
 # --- the end -------------------------------------------------------------------------------------
@@ -239,16 +239,11 @@ def _print_where(
     print_text(f"\nCharts      {output}/*.png ({len(charts)} file{plural})")
     if executed is not None:
         print_text(f"Notebook    {executed[1]} (executed just now; {executed[0].name} beside it)")
-    jupyter = Path(sys.executable).with_name("jupyter")
-    if jupyter.is_file() and notebook.is_file():
-        print_text(f"Explore     {_short(jupyter)} lab {notebook}")
-
-
-def _short(path: Path) -> Path:
-    try:
-        return path.relative_to(Path.cwd())
-    except ValueError:
-        return path
+    if (command := lab_command(notebook)) is not None and notebook.is_file():
+        print_text(f"Explore     {command}")
+    if shutil.which("workbench") is None:
+        activate = Path(sys.prefix, "bin", "activate")
+        print_text(f"Next        . {short(activate)}, then `workbench --help` and `python`")
 
 
 def _document(

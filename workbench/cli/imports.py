@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.cli import import_traces
+from workbench.cli import import_monitoring, import_traces
 from workbench.cli.app import command_app
 from workbench.cli.output import JsonOption, note, print_json, print_table, print_text, working
 from workbench.cli.result_folder import check_output, fresh_result
@@ -80,6 +80,7 @@ def series(
         print_text(f"\nseries, result and chart: {output}")
 
 
+app.command("monitoring")(import_monitoring.monitoring)
 app.command("qemu-log")(import_traces.qemu_log)
 app.command("csv")(import_traces.from_csv)
 
@@ -89,7 +90,7 @@ def _print(prediction: SeriesPrediction, document: dict[str, Any]) -> None:
     from workbench.units import format_bytes
 
     print_text(f"{prediction.series.name}, {prediction.label}")
-    for remark in prediction.notes:
+    for remark in (*prediction.series.remarks, *prediction.notes):
         note(remark)
     rows = [(name, metric_text(entry)) for name, entry in document["metrics"].items()]
     error = document["model_error"]

@@ -134,8 +134,8 @@ def _verdict(run: Replay) -> str:
     if error is None:
         return f"How right the replay is, is not known: {run.model_error['reason']}."
     average = (
-        f"Against {run.model_error['samples']} samples the replay is off by {error['mean']:.3%} "
-        "of the peak on average"
+        f"Against {run.model_error['samples']} samples the replay is off by "
+        f"{100 * error['mean']:.3f} % of the peak on average"
     )
     if error["final_pages"] is None:
         return f"{average}; {run.model_error['reason']}."

@@ -18,7 +18,6 @@ import dataclasses
 import io
 import json
 import os
-import re
 import shutil
 import sys
 import time
@@ -26,6 +25,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
+
+from workbench import progress
+from workbench.errors import UsageError
+from workbench.spelling import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -47,24 +50,30 @@ _PIPE_COLUMNS: Final = 400
 """Width of tables that do not go to a terminal: wide enough that no cell is wrapped or cut."""
 
 
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""All that moves a cursor, colours, or turns what follows around; not tab and end of line."""
-
-
-def visible(text: str) -> str:
-    """Spell out what a terminal would obey: names in a trace may be anything."""
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
-
-
 def print_text(text: str) -> None:
-    """Print text on stdout, and end quietly when nobody reads it any more (`| head`)."""
+    """Print text on stdout; where nobody reads it (any more), the exit code still says the rest."""
+    if sys.stdout is None:  # It was closed before we began (`>&-`).
+        return
     try:
         sys.stdout.write(visible(text.rstrip("\n")) + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
         # Python would complain again at exit when it flushes; there is nobody left to complain to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(0) from None
+
+
+def check_file(path: Path) -> None:
+    """Refuse, before anything is replayed, what no file can be written to.
+
+    Raises
+    ------
+    UsageError
+        It is a folder, or there is no folder to write it into.
+    """
+    if path.is_dir():
+        raise UsageError(f"{path}: is a folder, expected the name of a file")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"{path}: there is no folder {path.parent} to write it into")
 
 
 def print_json(document: Mapping[str, object]) -> None:
@@ -121,16 +130,7 @@ def note(text: str) -> None:
         sys.stderr.flush()
 
 
-@contextlib.contextmanager
-def working(text: str) -> Iterator[None]:
-    """Show on a terminal that something is going on; show nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status(text):
-        yield
+working = progress.working
 
 
 @contextlib.contextmanager
@@ -142,26 +142,23 @@ def counting(what: str, total: int) -> Iterator[Callable[[int], None]]:
     if not sys.stderr.isatty():
         yield _now_and_then(what, total)
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as Remaining
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Remaining())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda more: bar.advance(task, more)
+    with progress.counting(what, total) as count:
+        yield count
 
 
 def _now_and_then(what: str, total: int) -> Callable[[int], None]:
     """Make what says how far it is, once in a while: a log has no use for a bar."""
-    done, due_s = 0, time.monotonic() + LINE_EVERY_S
+    done, begun_s = 0, time.monotonic()
+    due_s = begun_s + LINE_EVERY_S
 
     def count(more: int) -> None:
         nonlocal done, due_s
         done += more
-        if time.monotonic() >= due_s:
-            note(f"{what}: {done:,} of {total:,}")
-            due_s = time.monotonic() + LINE_EVERY_S
+        now_s = time.monotonic()
+        if now_s >= due_s:
+            left = progress.time_left(done, total, now_s - begun_s)
+            note(f"{what}: {done:,} of {total:,}{left}")
+            due_s = now_s + LINE_EVERY_S
 
     return count
 

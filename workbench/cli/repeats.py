@@ -31,7 +31,8 @@ SettingOption = Annotated[
     typer.Option(
         "--setting",
         metavar="NAME",
-        help="One to compare, repeated: on, off, order0, order5, order9, init_on_free.",
+        help="One to compare, repeated: on, off, order0, order5, order9, order10, init_on_free, "
+        "locked.",
     ),
 ]
 AccessOption = Annotated[

@@ -115,9 +115,9 @@ def _print(title: str, document: dict[str, Any]) -> None:
 
 def _write(run: Replay, document: dict[str, Any], folder: Path) -> None:
     from workbench import plot
-    from workbench.measure import write_ledger
+    from workbench.measure import LEDGER_NAME, write_ledger
 
     with fresh_result(document, folder) as fresh:
-        write_ledger(run, fresh / "ledger.parquet")
+        write_ledger(run, fresh / LEDGER_NAME)
         if run.trace.manifest.saw_faults:
             plot.save(plot.resident_memory(run), fresh / "resident_memory.png")

@@ -14,9 +14,6 @@ from workbench.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-RESULT_NAME = "result.json"
-"""The file that marks a folder as a result, which may be replaced by the next one."""
-
 
 def check_output(folder: Path) -> None:
     """Refuse to replace anything but an earlier result.
@@ -26,6 +23,8 @@ def check_output(folder: Path) -> None:
     UsageError
         There is something else at `folder`.
     """
+    from workbench.measure import RESULT_NAME
+
     is_result = (folder / RESULT_NAME).is_file()
     is_empty = folder.is_dir() and not any(folder.iterdir())
     if folder.exists() and not is_result and not is_empty:
@@ -35,6 +34,8 @@ def check_output(folder: Path) -> None:
 @contextlib.contextmanager
 def fresh_result(document: dict[str, Any], folder: Path) -> Iterator[Path]:
     """Give a folder to fill, with the document in it, and put it in place when it is full."""
+    from workbench.measure import RESULT_NAME
+
     folder = folder.absolute()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as made:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from workbench.errors import UsageError
 from workbench.lab.sizes import parse_size
+from workbench.spelling import suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,8 +58,7 @@ def parse_host_line(words: list[str]) -> tuple[str, int]:
         case [_, word, text] if word in HOST_WORDS:
             field, read = HOST_WORDS[word]
         case [_, word, _]:
-            close = difflib.get_close_matches(word, HOST_WORDS, n=1, cutoff=0.5)
-            meant = f"; did you mean {close[0]!r}?" if close else ""
+            meant = suggestion(word, HOST_WORDS)
             raise UsageError(f"unknown word {word!r}: it is {', '.join(HOST_WORDS)}{meant}")
         case _:
             raise UsageError(f"{' '.join(words)!r} should be written `host WORD VALUE`")

@@ -114,6 +114,7 @@ def qemu_arguments(
     arguments += ["-append", " ".join(cmdline)]
     arguments += ["-serial", f"file:{folder / 'console.log'}", "-serial", "stdio"]
     arguments += ["-qmp", f"unix:{folder / 'qmp'},server=on,wait=off"]
+    arguments += ["-overcommit", "mem-lock=on"] if settings.lock_memory else []
     if settings.scenario.needs_disk:
         # The disk is thrown away: no flush need ever reach the host's.
         disk = f"if=none,id=disk,file={folder / 'disk'},format=raw,cache=unsafe"

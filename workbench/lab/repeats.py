@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import shutil
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +12,7 @@ from workbench.errors import UsageError
 from workbench.lab.run import run_lab
 from workbench.lab.settings import LabSettings
 from workbench.schema import FaultFlag, Kind
+from workbench.spelling import suggestion
 from workbench.trace import read_trace
 from workbench.units import PAGE_BYTES
 
@@ -30,7 +30,9 @@ SETTINGS: Final[dict[str, dict[str, Any]]] = {
     "order0": {"reporting_order": 0},
     "order5": {"reporting_order": 5},
     "order9": {"reporting_order": 9},
+    "order10": {"reporting_order": 10},
     "init_on_free": {"poison": "init_on_free"},
+    "locked": {"lock_memory": True},
 }
 """What can be compared, by name: what of `LabSettings` differs from a guest that reports."""
 
@@ -88,8 +90,7 @@ def plan_runs(
     """
     for name in names:
         if name not in SETTINGS:
-            close = difflib.get_close_matches(name, SETTINGS, n=1, cutoff=0.5)
-            meant = f"; did you mean {close[0]!r}?" if close else ""
+            meant = suggestion(name, SETTINGS)
             raise UsageError(f"unknown setting {name!r}: choose {', '.join(SETTINGS)}{meant}")
     if len(set(names)) != len(names):
         raise UsageError(f"settings {', '.join(names)}: name each only once")

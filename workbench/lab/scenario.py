@@ -26,7 +26,6 @@ here, and the guest gets a flat list of commands.
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import re
 from dataclasses import dataclass, field
@@ -37,6 +36,7 @@ from typing import TYPE_CHECKING, Final
 from workbench.errors import InputError, UsageError
 from workbench.lab.host_advice import HostAdvice, parse_host_line
 from workbench.lab.sizes import parse_size, size_text
+from workbench.spelling import suggestion
 from workbench.units import PAGE_BYTES
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class Scenario:
         known = f"its marks are {', '.join(marks)}" if marks else "it has no marks"
         raise UsageError(
             f"scenario {self.name} has no step {place!r}: it has steps 1 to {len(self.steps)}, "
-            f"and {known}{_closest(place, marks)}"
+            f"and {known}{suggestion(place, marks)}"
         )
 
 
@@ -158,7 +158,7 @@ def load_scenario(name_or_path: str | Path) -> Scenario:
         if text not in known:
             raise UsageError(
                 f"there is no scenario {text!r}: the bundled ones are {', '.join(known)}"
-                f"{_closest(text, known)}; your own is given as a path, ./{text}{SUFFIX}"
+                f"{suggestion(text, known)}; your own is given as a path, ./{text}{SUFFIX}"
             )
         source = resources.files(__package__).joinpath("scenarios").joinpath(f"{text}{SUFFIX}")
         return parse_scenario(source.read_text("utf-8"), name=text, origin=f"{text}{SUFFIX}")
@@ -216,11 +216,6 @@ def _host_advice(lines: list[tuple[int, list[str]]], origin: str) -> HostAdvice:
     return HostAdvice(**given)
 
 
-def _closest(word: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
-    matches = difflib.get_close_matches(word, tuple(known), n=1, cutoff=0.5)
-    return f"; did you mean {matches[0]!r}?" if matches else ""
-
-
 class _Parser:
     """Reads lines of words, and unrolls the repeats."""
 
@@ -269,7 +264,7 @@ class _Parser:
             known = (*FORMS, "repeat")
             raise self._error(
                 line,
-                f"unknown step {word!r}: the steps are {', '.join(known)}{_closest(word, known)}",
+                f"unknown step {word!r}: the steps are {', '.join(known)}{suggestion(word, known)}",
             )
         least = len([field for field in form if field != "fill"])
         if not least <= len(arguments) <= len(form):
@@ -311,7 +306,7 @@ class _Parser:
         if text in FILLS:
             return text
         raise self._error(
-            line, f"unknown fill {text!r}: it is {', '.join(FILLS)}{_closest(text, FILLS)}"
+            line, f"unknown fill {text!r}: it is {', '.join(FILLS)}{suggestion(text, FILLS)}"
         )
 
     def _duration_ms(self, line: int, text: str) -> int:
@@ -362,7 +357,7 @@ def _check_names(steps: tuple[Step, ...], origin: str) -> None:
             if step.name not in held:
                 raise InputError(
                     f"{where}{step.word} {step.name}: nothing of that name is held here"
-                    f"{_closest(step.name, held)}"
+                    f"{suggestion(step.name, held)}"
                 )
             if held[step.name] not in _USES[step.word]:
                 raise InputError(

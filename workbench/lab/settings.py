@@ -17,6 +17,10 @@ Accelerator = Literal["tcg", "kvm", "auto"]
 MEMORY_MIN_BYTES: Final = 96 * MIB
 """Debian's 6.1 cloud kernel with this initramfs boots in 96 MiB, and not in 64 (measured)."""
 
+MEMORY_MAX_BYTES: Final = 4 * GIB
+"""The largest that was tried: QEMU puts 3 GiB of it below 4 GiB and the rest from there on, in one
+block of RAM (QEMU 7.2 hw/i386/pc_piix.c, pc_init1)."""
+
 VCPUS_MAX: Final = 16
 GUESTS_MAX: Final = 16
 """More of either than this would only wait for the host's processors."""
@@ -64,6 +68,8 @@ class LabSettings:
         Swap readahead while it runs: 2 to this power pages; None leaves what the host has.
     record_access
         Whether QEMU marks the pages that a guest reads and writes, which makes the guest slower.
+    lock_memory
+        Whether QEMU locks its memory (`-overcommit mem-lock=on`); the host then refuses to discard.
     settle_s
         Time after the last step for the guest's reports to end.
     """
@@ -85,6 +91,7 @@ class LabSettings:
     swap_file_bytes: int | None = None
     page_cluster: int | None = None
     record_access: bool = False
+    lock_memory: bool = False
     settle_s: float = SETTLE_DEFAULT_S
 
     def __post_init__(self) -> None:
@@ -107,9 +114,9 @@ class LabSettings:
             f"and at least {format_bytes(MEMORY_MIN_BYTES)}",
         )
         _require(
-            self.memory_bytes <= 3 * GIB,
-            "guest memory above 3 GiB: the machine type of the lab would split it in two, which "
-            "these scenarios do not need",
+            self.memory_bytes <= MEMORY_MAX_BYTES,
+            f"guest memory of {format_bytes(self.memory_bytes)}: choose at most "
+            f"{format_bytes(MEMORY_MAX_BYTES)}, the largest that was tried",
         )
         _require(
             1 <= self.vcpu_count <= VCPUS_MAX, f"{self.vcpu_count} vCPUs: choose 1 to {VCPUS_MAX}"
@@ -195,8 +202,8 @@ def room_for_files_bytes(memory_bytes: int) -> int:
 
     The kernel and the initramfs take some 60 MiB at first, and 1/32 for page structs; the rest is
     watermarks, and what the kernel keeps from user memory in its lowest zone.
-    Measured: exactly this much works with 128, 512, 1024, 2048 and 3072 MiB; 2 MiB less than what
-    is free after boot does not with 128, nor 25 MiB less with 1024, nor 37 with 2048.
+    Measured: exactly this much works with 128, 512, 1024, 2048, 3072 and 4096 MiB; 2 MiB less than
+    what is free after boot does not with 128, nor 25 MiB less with 1024, nor 37 with 2048.
     """
     return memory_bytes - memory_bytes // 16 - 80 * MIB
 

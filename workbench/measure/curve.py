@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from workbench.errors import UsageError
+from workbench.measure.required import require_curve
+from workbench.spelling import on_one_line
 from workbench.units import PAGE_BYTES
 
 if TYPE_CHECKING:
@@ -39,6 +42,7 @@ def curve_frame(curve: Curve) -> pd.DataFrame:
     """
     import pandas as pd  # noqa: PLC0415 - pandas takes a second to import.
 
+    require_curve(curve)
     counts = np.array([getattr(curve.counts, name) for name in COUNTS])
     changes = np.flatnonzero((np.diff(counts, axis=1) != 0).any(axis=0)) + 1
     row = np.concatenate(([0], changes))
@@ -49,13 +53,58 @@ def curve_frame(curve: Curve) -> pd.DataFrame:
         frame[f"swap_{way}_pages_per_second"] = frame[f"swap_{way}_pages"] / curve.duration_s
     manifest = curve.trace.manifest
     frame.attrs = {
-        "title": manifest.scenario or curve.trace.name,
+        "title": on_one_line(manifest.scenario or curve.trace.name),
         "label": curve.settings.label,
-        "caption": f"trace {curve.trace.name} {curve.trace.digest[:8]}, model "
-        f"{str(curve.lineage['model'])[:8]}",
+        "caption": on_one_line(
+            f"trace {curve.trace.name} {curve.trace.digest[:8]}, model "
+            f"{str(curve.lineage['model'])[:8]}"
+        ),
         "lost_events": manifest.lost_events,
         "recency": RECENCY[curve.has_recency],
         "stop_bytes": curve.counts.swap_in_pages.size * PAGE_BYTES,
+    }
+    return frame
+
+
+def io_avoided_over_memory(with_reporting: Curve, without: Curve) -> pd.DataFrame:
+    """Say what reporting spares hosts of every size, in pages read from swap and written to it.
+
+    Returns
+    -------
+    One row per size at which either changes, exactly; each row holds up to the next: memory_bytes,
+    with_pages_per_second and without_pages_per_second (read and written, on average over the
+    trace), and avoided_share (1: all of it, below 0: reporting adds; missing where nothing is
+    swapped without it).
+
+    Raises
+    ------
+    UsageError
+        The curves are of two traces.
+    """
+    import pandas as pd  # noqa: PLC0415 - pandas takes a second to import.
+
+    for curve in (with_reporting, without):
+        require_curve(curve)
+    if with_reporting.trace.digest != without.trace.digest:
+        raise UsageError(
+            f"{with_reporting.trace.name} and {without.trace.name} are two traces; what reporting "
+            "avoids is told by two curves of one, with and without it"
+        )
+    frames = [curve_frame(curve) for curve in (with_reporting, without)]
+    memory_bytes = np.unique(np.concatenate([frame["memory_bytes"] for frame in frames]))
+    columns = {"memory_bytes": memory_bytes}
+    for name, frame in zip(("with", "without"), frames, strict=True):
+        rate = frame["swap_in_pages_per_second"] + frame["swap_out_pages_per_second"]
+        row = np.searchsorted(frame["memory_bytes"], memory_bytes, side="right") - 1
+        columns[f"{name}_pages_per_second"] = rate.to_numpy()[row]
+    frame = pd.DataFrame(columns)
+    before = frame["without_pages_per_second"]
+    frame["avoided_share"] = 1 - frame["with_pages_per_second"] / before.where(before > 0)
+    frame.attrs = {
+        **frames[0].attrs,
+        "with_label": frames[0].attrs["label"],
+        "without_label": frames[1].attrs["label"],
+        "stop_bytes": max(each.attrs["stop_bytes"] for each in frames),
     }
     return frame
 
@@ -72,6 +121,7 @@ def memory_needed(curves: Sequence[Curve], pages_per_second: Sequence[float]) ->
 
     frame = pd.DataFrame({"pages_per_second": list(pages_per_second)})
     for curve in curves:
+        require_curve(curve)
         label = curve.settings.label
         if len({other.trace.digest for other in curves}) > 1:
             label = f"{curve.trace.name}: {label}"
@@ -81,7 +131,13 @@ def memory_needed(curves: Sequence[Curve], pages_per_second: Sequence[float]) ->
 
 
 def curve_document(curves: Sequence[Curve], pages_per_second: Sequence[float]) -> dict[str, Any]:
-    """Give what `workbench curve --json` prints: equal inputs give equal documents."""
+    """Give what `workbench curve --json` prints: equal inputs give equal documents.
+
+    Parameters
+    ----------
+    pages_per_second
+        Of each it says how much memory is enough.
+    """
     return {
         "recency": RECENCY[curves[0].has_recency],
         "duration_seconds": curves[0].duration_s,

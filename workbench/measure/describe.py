@@ -12,6 +12,8 @@ from workbench.schema import TABLES, Feature, Kind
 from workbench.units import NANOSECONDS
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from workbench.measure.questions import Answerable
     from workbench.trace import Manifest, Trace, VirtualMachine
 
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
 def describe(trace: Trace) -> dict[str, object]:
     """Describe a trace: where it comes from, its settings, events, losses, and its answers."""
     manifest = trace.manifest
-    kinds = trace.columns("events")["kind"]
     return {
         "name": trace.name,
         "path": str(trace.path),
@@ -38,15 +39,31 @@ def describe(trace: Trace) -> dict[str, object]:
         "machines": [_machine(machine, manifest) for machine in manifest.virtual_machines],
         "not_captured": [one.model_dump(mode="json") for one in manifest.not_captured],
         "rows": {name: len(trace.columns(name)["vm"]) for name in TABLES},
-        "events": {
-            kind.name.lower(): count
-            for kind in Kind
-            if (count := int(np.count_nonzero(kinds == kind)))
-        },
+        "events": _event_counts(trace),
         "probes": [probe.model_dump(mode="json") for probe in manifest.probes],
         "events_lost": manifest.lost_events,
         "measured": measured_metrics(trace),
         "questions": [_question(answer) for answer in answerable(trace)],
+    }
+
+
+def event_table(trace: Trace) -> pd.DataFrame:
+    """Count the events of a trace.
+
+    Returns
+    -------
+    One row per kind that it has, named by it: events.
+    """
+    import pandas as pd  # noqa: PLC0415 - pandas takes a second to import.
+
+    counts = _event_counts(trace)
+    return pd.DataFrame({"events": list(counts.values())}, pd.Index(counts, name="kind"))
+
+
+def _event_counts(trace: Trace) -> dict[str, int]:
+    kinds = trace.columns("events")["kind"]
+    return {
+        kind.name.lower(): count for kind in Kind if (count := int(np.count_nonzero(kinds == kind)))
     }
 
 

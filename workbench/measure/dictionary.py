@@ -193,10 +193,11 @@ METRICS: Final[tuple[Metric, ...]] = (
         unit="s",
         aggregate=Aggregate.DURATION,
         better=Better.LOWER,
-        formula="The last lasting fall of resident memory, from its start until 90 % of it is "
-        "done; the slowest machine counts.  The start is the lab's last marker before the first "
-        "discard of the fall, or without markers the last moment memory stood at its height.  "
-        "A rise or fall of less than a tenth of the peak does not count as one.",
+        formula="The fall of resident memory that the run ends on, from its start until 90 % of it "
+        "is done; the slowest machine counts; none if memory rose again after its last fall.  The "
+        "start is the lab's last marker before the first discard of the fall, or without markers "
+        "the last moment memory stood at its height.  A rise or fall of less than a tenth of the "
+        "peak does not count as one.",
     ),
     _count("hinted_bytes", "bytes", "Lengths of the ranges a migration was told not to send."),
     _count(

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import difflib
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from workbench.errors import UsageError
+from workbench.measure.attributes import run_attributes, run_label, runs_attributes
 from workbench.measure.dictionary import BY_NAME, METRICS, SKIP_REASONS
 from workbench.measure.measured import measured_over_time
 from workbench.measure.metrics import metrics
+from workbench.measure.required import require_run
 from workbench.measure.residency import machine_indexes, resident_series, swapped_series
-from workbench.measure.series import value_at
+from workbench.measure.series import add, value_at
 from workbench.replay import Replay
+from workbench.spelling import suggestion
 from workbench.units import NANOSECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
-
     import pandas as pd
+
+    from workbench.measure.metric_frame import MetricFrame
 
 
 MemorySource: TypeAlias = "Replay | pd.DataFrame"
@@ -46,11 +48,12 @@ def memory_over_time(run: Replay) -> pd.DataFrame:
     """
     import pandas as pd  # noqa: PLC0415 - pandas takes a second to import.
 
+    require_run(run)
     start_ns = run.trace.manifest.start_time_ns
     parts = []
     for vm in machine_indexes(run):
         resident, swapped = resident_series(run, vm), swapped_series(run, vm)
-        time_ns = np.unique(np.concatenate((resident.time_ns, swapped.time_ns)))
+        time_ns = add((resident, swapped)).time_ns
         columns = {
             "time_s": (time_ns - start_ns) / NANOSECONDS,
             "vm": np.full(time_ns.size, vm),
@@ -59,11 +62,11 @@ def memory_over_time(run: Replay) -> pd.DataFrame:
         }
         parts.append(pd.DataFrame(columns))
     frame = pd.concat(parts, ignore_index=True)
-    frame.attrs = _attributes(run)
+    frame.attrs = run_attributes(run)
     return frame
 
 
-def metric_table(run: Replay, *names: str) -> pd.DataFrame:
+def metric_table(run: Replay, *names: str) -> MetricFrame:
     """Say what these metrics are; `BY_NAME` says what they mean.
 
     Parameters
@@ -74,35 +77,53 @@ def metric_table(run: Replay, *names: str) -> pd.DataFrame:
     Returns
     -------
     One row per metric that has a value: metric, unit, value.
+
+    Raises
+    ------
+    UsageError
+        There is no such metric; the message has the closest.
     """
-    import pandas as pd  # noqa: PLC0415 - pandas takes a second to import.
+    from workbench.measure.metric_frame import MetricFrame  # noqa: PLC0415 - It imports pandas.
 
     values = _values(run)
     for name in names:
         if name not in BY_NAME:
-            close = difflib.get_close_matches(name, BY_NAME, n=1, cutoff=0)[0]
-            raise UsageError(f"there is no metric {name!r}; did you mean {close!r}?")
+            raise UsageError(f"there is no metric {name!r}{suggestion(name, BY_NAME)}")
     shown = [name for name in names or values if name in values]
-    return pd.DataFrame(
+    frame = MetricFrame(
         {
             "metric": shown,
             "unit": [BY_NAME[name].unit for name in shown],
             "value": [values[name] for name in shown],
         }
     )
+    frame.attrs = run_attributes(run)
+    return frame
 
 
-def compare(run: Replay, other: Replay) -> pd.DataFrame:
+def compare(run: Replay, other: Replay) -> MetricFrame:
     """Say what other settings change.
 
     Returns
     -------
     One row per metric of the dictionary that both runs have: metric, unit, one column per run
     named by its settings, difference (the second minus the first), difference_percent_of_NAME
-    (of the first run's value) and better (which way is an improvement).
-    """
-    import pandas as pd  # noqa: PLC0415 - pandas takes a second to import.
+    (of the first run's value) and better (which way is an improvement).  In a notebook its numbers
+    are shown in their units, without the rows that are 0 throughout; `readable` gives that as text.
 
+    Examples
+    --------
+    >>> import workbench as wb
+    >>> trace = wb.read_trace("traces/churn-on.trace")
+    >>> poisoned = wb.replay(trace, guest=wb.Guest(poison_val=0xAAAAAAAA))
+    >>> found = wb.compare(wb.replay(trace), poisoned).set_index("metric")
+    >>> int(found.loc["resident_bytes_final", "difference"]) // 2**20
+    394
+    """
+    from workbench.measure.metric_frame import MetricFrame  # noqa: PLC0415 - It imports pandas.
+
+    for each in (run, other):
+        require_run(each)
     name, other_name = run.settings.label, other.settings.label
     if run.trace.digest != other.trace.digest:
         name, other_name = f"{run.trace.name}: {name}", f"{other.trace.name}: {other_name}"
@@ -110,7 +131,7 @@ def compare(run: Replay, other: Replay) -> pd.DataFrame:
         other_name = f"{other_name} (again)"
     values, other_values = _values(run), _values(other)
     shared = [metric for metric in METRICS if metric.name in values and metric.name in other_values]
-    frame = pd.DataFrame(
+    frame = MetricFrame(
         {
             "metric": [metric.name for metric in shared],
             "unit": [metric.unit for metric in shared],
@@ -122,7 +143,7 @@ def compare(run: Replay, other: Replay) -> pd.DataFrame:
     base = frame[name].where(frame[name] != 0)
     frame[f"difference_percent_of_{name}"] = 100 * frame["difference"] / base
     frame["better"] = [metric.better.value for metric in shared]
-    frame.attrs = _attributes(run)
+    frame.attrs = run_attributes(run)
     return frame
 
 
@@ -131,7 +152,8 @@ def report_outcomes(*runs: Replay) -> pd.DataFrame:
 
     Returns
     -------
-    One row per run: label, then the number of ranges discarded and skipped for each reason.
+    One row per run: label, then the number of ranges discarded, refused by the host, and skipped
+    for each reason.
     """
     import pandas as pd  # noqa: PLC0415 - pandas takes a second to import.
 
@@ -143,17 +165,14 @@ def report_outcomes(*runs: Replay) -> pd.DataFrame:
         }
         rows.append(
             {
-                "label": f"{run.trace.name}, {run.settings.label}",
+                "label": run_label(run),
                 "discarded_ranges": found["discards"]["value"],
+                "discard_failed_ranges": found["discards_failed"]["value"],
                 **counts,
             }
         )
     frame = pd.DataFrame(rows)
-    frame.attrs = _attributes(runs[0])
-    traces = {run.trace.digest: run.trace for run in runs}
-    if len(traces) > 1:
-        frame.attrs["caption"] = f"{len(traces)} traces, model {_model_name(runs[0])}"
-        frame.attrs["lost_events"] = sum(t.manifest.lost_events for t in traces.values())
+    frame.attrs = runs_attributes(runs)
     return frame
 
 
@@ -164,19 +183,3 @@ def _values(run: Replay) -> dict[str, float | int]:
         for name, entry in found.items()
         if isinstance(entry["value"], int | float)
     }
-
-
-def _attributes(run: Replay) -> dict[Hashable | None, Any]:
-    """What every chart must say about its numbers; pandas carries it along with the frame."""
-    manifest = run.trace.manifest
-    return {
-        "title": manifest.scenario or run.trace.name,
-        "label": run.settings.label,
-        "caption": f"trace {run.trace.name} {run.trace.digest[:8]}, model {_model_name(run)}",
-        "lost_events": manifest.lost_events,
-        "machines": [machine.name for machine in manifest.virtual_machines],
-    }
-
-
-def _model_name(run: Replay) -> str:
-    return str(run.lineage["model"])[:8]

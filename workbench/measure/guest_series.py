@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from workbench.measure import series
+from workbench.measure.drain import DRAINED
 from workbench.replay import predict_series
+from workbench.spelling import on_one_line
 from workbench.units import HUGE_PAGE_BYTES, NANOSECONDS
 
 if TYPE_CHECKING:
@@ -18,9 +20,6 @@ if TYPE_CHECKING:
 
 LARGE_FREE: Final = 1 / 32
 """Of the guest's memory, freed in huge pages between two samples."""
-
-DRAINED: Final = 0.9
-"""A free counts as drained at 90 %, as in the metric drain_seconds."""
 
 RETAKEN: Final = 0.1
 """Of what was freed.  Once as much is taken again, the drain can no longer be told."""
@@ -147,9 +146,9 @@ def series_frame(prediction: SeriesPrediction) -> pd.DataFrame:
         frame["measured_resident_bytes"] = columns["resident_bytes"]
     lineage = prediction.lineage
     frame.attrs = {
-        "title": prediction.series.name,
+        "title": on_one_line(prediction.series.name),
         "label": prediction.label,
-        "caption": (
+        "caption": on_one_line(
             f"series {prediction.series.name} {lineage['series'][:8]}, model {lineage['model'][:8]}"
         ),
     }

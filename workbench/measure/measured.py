@@ -5,12 +5,15 @@ Nothing here predicts.  A number from here is labelled `measured` wherever it is
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from workbench.errors import InputError
 from workbench.measure import series
 from workbench.measure.dictionary import MEASURED_METRICS
+from workbench.measure.names import Metrics
 from workbench.measure.series import Series
 from workbench.schema import UNKNOWN
+from workbench.trace import require_trace
 from workbench.units import NANOSECONDS
 
 if TYPE_CHECKING:
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
 
 _HOST_COUNTERS = ("swap_in_pages", "swap_out_pages", "swap_in_zero_pages", "swap_out_zero_pages")
 
+_STOP: Final = 1 << 62
+"""All machines together stay below it: for that, and for how it changes, an int64 has room."""
+
 _NO_SAMPLES = "the trace has no samples"
 
 
@@ -33,7 +39,13 @@ def measured_series(trace: Trace, column: str, vm: int | None = None) -> Series 
     Returns
     -------
     None where there is no sample of the machine, or of one of the machines.
+
+    Raises
+    ------
+    InputError
+        A value cannot be: the samples are damaged.
     """
+    require_trace(trace)
     samples = trace.columns("samples")
     machines = range(len(trace.manifest.virtual_machines)) if vm is None else [vm]
     parts = []
@@ -41,17 +53,25 @@ def measured_series(trace: Trace, column: str, vm: int | None = None) -> Series 
         rows = samples["vm"] == machine
         if not rows.any():
             return None
-        parts.append(Series(samples["time_ns"][rows], samples[column][rows]))
+        values = samples[column][rows]
+        stop = _STOP // len(machines)
+        if values.min() < UNKNOWN or values.max() >= stop:
+            wrong = int(values[(values < UNKNOWN) | (values >= stop)][0])
+            raise InputError(
+                f"{trace.path}: samples have {column} {wrong}, expected {UNKNOWN} to {stop - 1}; "
+                "they are damaged, take the trace from where it was copied"
+            )
+        parts.append(Series(samples["time_ns"][rows], values))
     return series.add(parts) if parts else None
 
 
-def measured_metrics(trace: Trace) -> dict[str, dict[str, object]]:
+def measured_metrics(trace: Trace) -> Metrics:
     """Work out the measured metrics of the dictionary, each ``{value, unit}``.
 
     A metric that was not measured has the value None and a `reason`.
     """
     values = _values(trace)
-    result: dict[str, dict[str, object]] = {}
+    result = Metrics()
     for metric in MEASURED_METRICS:
         value = values.get(metric.name)
         result[metric.name] = {"value": value, "unit": metric.unit}
@@ -97,6 +117,7 @@ def measured_over_time(trace: Trace) -> pd.DataFrame:
     """
     import pandas as pd  # noqa: PLC0415 - pandas takes a second to import.
 
+    require_trace(trace)
     samples = trace.columns("samples")
     return pd.DataFrame(
         {

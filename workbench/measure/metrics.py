@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from workbench.measure import series
 from workbench.measure.dictionary import BY_NAME, KNOWN_WITHOUT_FAULTS, METRICS
+from workbench.measure.drain import drain_seconds
 from workbench.measure.metric_totals import Totals
-from workbench.measure.residency import machine_indexes, resident_series
+from workbench.measure.names import Metrics
+from workbench.measure.required import require_run
 from workbench.measure.swap import DEAD, UNKNOWN_DEAD
 from workbench.replay import NO_FAULTS, pages_sent, swap_costs
-from workbench.schema import Kind
-from workbench.units import NANOSECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,18 +18,20 @@ if TYPE_CHECKING:
     from workbench.replay import Replay
     from workbench.trace import Manifest
 
-_SMALLEST_FALL = 0.1
-"""Of the peak.  Smaller swings are the guest's daemons and page cache at work, not a free."""
 
-_DRAINED = 0.9
-"""A fall counts as done at 90 %: the last blocks wait for their neighbours to be freed."""
-
-
-def metrics(run: Replay) -> dict[str, dict[str, object]]:
+def metrics(run: Replay) -> Metrics:
     """Work out every metric of the dictionary, each ``{value, unit}``, over all machines.
 
     A metric that has no value in this run is None, with a `reason`.
+
+    Examples
+    --------
+    >>> import workbench as wb
+    >>> found = metrics(wb.replay(wb.read_trace("traces/churn-on.trace")))
+    >>> found["refaults"]
+    {'value': 175, 'unit': 'faults'}
     """
+    require_run(run)
     values = _totals(run) | _migration(run) | _rest(run)
     reasons = {"drain_seconds": _NO_DRAIN}
     return with_units(run.trace.manifest, values, reasons, run.model_error["reason"])
@@ -38,7 +39,7 @@ def metrics(run: Replay) -> dict[str, dict[str, object]]:
 
 def with_units(
     manifest: Manifest, values: Mapping[str, Any], reasons: Mapping[str, str], unknown: str | None
-) -> dict[str, dict[str, object]]:
+) -> Metrics:
     """Give every metric of the dictionary as ``{value, unit}``.
 
     Parameters
@@ -55,16 +56,19 @@ def with_units(
         unseen = BY_NAME.keys() - KNOWN_WITHOUT_FAULTS
         values = {**values, **dict.fromkeys(unseen)}
         reasons |= dict.fromkeys(unseen, NO_FAULTS)
-    result: dict[str, dict[str, object]] = {}
+    result = Metrics()
     for metric in METRICS:
         value = values[metric.name]
         result[metric.name] = {"value": value, "unit": metric.unit}
         if value is None:
-            result[metric.name]["reason"] = reasons.get(metric.name, unknown)
+            result[metric.name]["reason"] = reasons.get(metric.name, unknown or "not known")
     return result
 
 
-_NO_DRAIN: Final = "resident memory never fell by a tenth of its peak and stayed down"
+_NO_DRAIN: Final = (
+    "resident memory does not end on a fall of a tenth of its peak: it never fell so far, or rose "
+    "by as much again"
+)
 
 
 def _totals(run: Replay) -> dict[str, Any]:
@@ -99,26 +103,3 @@ def _rest(run: Replay) -> dict[str, Any]:
         "model_error_final": error.get("final"),
         "events_lost": run.trace.manifest.lost_events,
     }
-
-
-def drain_seconds(run: Replay) -> float | None:
-    """Say how long the last lasting fall of resident memory took, to 90 %: see the dictionary."""
-    if not run.trace.manifest.saw_faults:
-        return None
-    drains = [_machine_drain_ns(run, vm) for vm in machine_indexes(run)]
-    found = [drain for drain in drains if drain is not None]
-    return max(found) / NANOSECONDS if found else None
-
-
-def _machine_drain_ns(run: Replay, vm: int) -> int | None:
-    resident = resident_series(run, vm)
-    fall = series.last_fall(resident, smallest=_SMALLEST_FALL * float(resident.value.max()))
-    if fall is None:
-        return None
-    events = run.columns
-    markers = events["time_ns"][(events["kind"] == Kind.MARKER) & (events["vm"] == vm)]
-    before_fall = markers[markers <= fall.start_ns]
-    start_ns = int(before_fall[-1]) if before_fall.size else fall.start_ns
-    low_enough = resident.value <= fall.height - _DRAINED * fall.depth
-    done = resident.time_ns[low_enough & (resident.time_ns >= fall.start_ns)]
-    return int(done[0]) - start_ns

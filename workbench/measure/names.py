@@ -3,18 +3,79 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
+from workbench.card import Card
+from workbench.measure.dictionary import BY_NAME, Aggregate
+from workbench.spelling import Named
 from workbench.units import format_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import pandas as pd
 
 
+class Entry(TypedDict):
+    """What a metric is in one run: without a value there is a reason."""
+
+    value: float | int | None
+    unit: str
+    reason: NotRequired[str]
+
+
+class Metrics(Named[Entry]):
+    """Metrics by name, in the order of the dictionary; a wrong name is answered with the right."""
+
+    def __init__(
+        self, content: Mapping[str, Entry] | Iterable[tuple[str, Entry]] = (), what: str = "metric"
+    ) -> None:
+        super().__init__(content, what)
+
+    def _repr_html_(self) -> str:
+        return metrics_card("metrics", self).html()
+
+
+def metrics_card(title: str, metrics: Mapping[str, Entry]) -> Card:
+    """Show metrics as a table, without counters that stayed 0, and why others have no value."""
+    shown = {
+        name: entry
+        for name, entry in metrics.items()
+        if entry["value"] != 0 or BY_NAME[name].aggregate is not Aggregate.COUNT
+    }
+    left_out = len(metrics) - len(shown)
+    reasons: dict[str, list[str]] = {}
+    for name, entry in shown.items():
+        if entry["value"] is None:
+            reasons.setdefault(metric_text(entry), []).append(name)
+    return Card(
+        title=title,
+        columns=("metric", "value"),
+        rows=[
+            (name, metric_text(entry))
+            for name, entry in shown.items()
+            if entry["value"] is not None
+        ],
+        remarks=[
+            *(f"{', '.join(names)}: {reason}" for reason, names in reasons.items()),
+            *([f"not shown: {left_out} metrics that are 0"] if left_out else []),
+        ],
+    )
+
+
 def metric_text(entry: Mapping[str, object]) -> str:
-    """Write a metric's value with its unit, for example ``1.50 GiB`` or ``0.02 % of the peak``."""
+    """Write a metric's value with its unit; without a value, the reason.
+
+    Parameters
+    ----------
+    entry
+        Of `metrics`: value, unit and, where there is no value, reason.
+
+    Examples
+    --------
+    >>> metric_text({"value": 3 << 29, "unit": "bytes"})
+    '1.50 GiB'
+    """
     value = entry["value"]
     if not isinstance(value, int | float):
         return f"none: {entry.get('reason', 'not known')}"
@@ -22,7 +83,18 @@ def metric_text(entry: Mapping[str, object]) -> str:
 
 
 def quantity_text(value: float, unit: str) -> str:
-    """Write a number with its unit; NaN is a dash."""
+    """Write a number with its unit; NaN is a dash.
+
+    Parameters
+    ----------
+    value
+        In this unit, one of the dictionary's.
+
+    Examples
+    --------
+    >>> quantity_text(0.0002, "of the peak"), quantity_text(1, "faults")
+    ('0.020 % of the peak', '1 fault')
+    """
     if math.isnan(value):
         return "-"
     match unit:
@@ -41,8 +113,10 @@ def quantity_text(value: float, unit: str) -> str:
 def readable(frame: pd.DataFrame) -> pd.DataFrame:
     """Write out a frame of metrics (one with the columns metric and unit) for reading.
 
-    Numbers become text with their unit, percentages get a sign, and rows that are 0 or unknown
-    throughout are left out; the frame itself is not changed.
+    Returns
+    -------
+    One row per metric, which is its index: numbers as text with their unit, percentages with a
+    sign.  Rows that are 0 or unknown throughout are left out; `frame` itself is not changed.
     """
     shown = frame[frame.select_dtypes("number").fillna(0).ne(0).any(axis=1)]
     written = shown.set_index("metric").drop(columns="unit")

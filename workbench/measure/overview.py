@@ -60,10 +60,10 @@ class Answer:
 def overview(traces: Sequence[Trace]) -> Iterator[Answer]:
     """Ask every trace what it can be asked at this stage, one answer at a time."""
     for trace in traces:
-        as_captured = _ask(trace, Settings())
+        as_captured = answer(trace, Settings())
         yield as_captured
         if reports(trace):
-            yield _ask(trace, Settings(guest=Guest(poison_val=_other_poison(as_captured))))
+            yield answer(trace, Settings(guest=Guest(poison_val=_other_poison(as_captured))))
             yield _ask_reporting(trace, on=False, partner=find_pair(trace, traces))
         elif never_reports(trace) and find_on(trace, traces) is None:
             yield _ask_reporting(trace, on=True, partner=None)
@@ -79,20 +79,22 @@ def _ask_reporting(trace: Trace, *, on: bool, partner: Trace | None) -> Answer:
     settings = Settings(device=Device(free_page_reporting=on))
     if partner is not None:
         return Answer(trace=trace, settings=settings, partner=partner)
-    return _ask(trace, settings)
+    return answer(trace, settings)
 
 
-def _ask(trace: Trace, settings: Settings) -> Answer:
+def answer(trace: Trace, settings: Settings) -> Answer:
+    """Replay a trace under these settings, or say why it cannot tell."""
     try:
         return Answer(trace=trace, settings=settings, run=replay(trace, settings=settings))
     except UnanswerableError as error:
-        return Answer(trace=trace, settings=settings, reasons=_in_common(trace, error))
+        return Answer(
+            trace=trace, settings=settings, reasons=in_common(trace, error.identifiable.reasons)
+        )
 
 
-def _in_common(trace: Trace, error: UnanswerableError) -> tuple[str, ...]:
+def in_common(trace: Trace, reasons: Sequence[str]) -> tuple[str, ...]:
     """Give the reasons without the machines' names: machines of one trace mostly share them."""
     heads = tuple(f"{machine.name}: " for machine in trace.manifest.virtual_machines)
-    reasons = error.identifiable.reasons
     shortened = [
         reason.removeprefix(next((head for head in heads if reason.startswith(head)), ""))
         for reason in reasons

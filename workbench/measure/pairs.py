@@ -15,6 +15,8 @@ from workbench.measure import series
 from workbench.measure.dictionary import BY_NAME, MEASURED_METRICS
 from workbench.measure.measured import measured_metrics, measured_quantity, measured_series
 from workbench.schema import CONFIG_POISON_OFFSET_BYTES, Kind
+from workbench.spelling import on_one_line
+from workbench.trace import require_trace
 from workbench.units import NANOSECONDS
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from workbench.measure.metric_frame import MetricFrame
     from workbench.trace import Trace, VirtualMachine
 
 _REPORTING_FACTS = frozenset({"reporting_order", "reporting_delay_ns", "reporting_capacity"})
@@ -50,6 +53,8 @@ def never_reports(trace: Trace) -> bool:
 
 def is_pair(on: Trace, off: Trace) -> bool:
     """Whether two traces are the same scenario and settings, apart from free_page_reporting."""
+    for trace in (on, off):
+        require_trace(trace)
     return (
         reports(on)
         and never_reports(off)
@@ -80,7 +85,7 @@ def _setup(trace: Trace) -> tuple[object, ...]:
         manifest.mid_life,
         [_machine_setup(machine) for machine in manifest.virtual_machines],
         (host.kernel, host.transparent_huge_page),
-        _poison_values(trace),
+        poison_values(trace),
         _steps(trace),
         # The lab brings the swap it was asked for; what else the host has is not the scenario's.
         settings if manifest.lab_settings else {"swap": str(len(host.swap) > 0)},
@@ -95,7 +100,7 @@ def _steps(trace: Trace) -> list[tuple[int, int]]:
     return sorted(steps)
 
 
-def _poison_values(trace: Trace) -> list[int]:
+def poison_values(trace: Trace) -> list[int]:
     """The values other than 0 that the guests wrote to poison_val."""
     events = trace.columns("events")
     writes = events["kind"] == Kind.CONFIG_WRITE
@@ -112,7 +117,7 @@ def _machine_setup(machine: VirtualMachine) -> dict[str, object]:
     return facts
 
 
-def measured_pair(on: Trace, off: Trace) -> pd.DataFrame:
+def measured_pair(on: Trace, off: Trace) -> MetricFrame:
     """Compare two live captures of one scenario, with reporting on and off.
 
     Returns
@@ -126,12 +131,12 @@ def measured_pair(on: Trace, off: Trace) -> pd.DataFrame:
     UsageError
         The traces differ in more than free_page_reporting.
     """
-    import pandas as pd  # noqa: PLC0415 - pandas takes a second to import.
+    from workbench.measure.metric_frame import MetricFrame  # noqa: PLC0415 - It imports pandas.
 
     _check(on, off)
     metrics_on, metrics_off = measured_metrics(on), measured_metrics(off)
     names = [metric.name for metric in MEASURED_METRICS]
-    frame = pd.DataFrame(
+    frame = MetricFrame(
         {
             "metric": names,
             "unit": [BY_NAME[name].unit for name in names],
@@ -226,7 +231,7 @@ def _check(on: Trace, off: Trace) -> None:
 
 def _pair_attributes(on: Trace, off: Trace) -> dict[Hashable | None, Any]:
     return {
-        "title": on.manifest.scenario,
-        "caption": f"measured pair: {on.name} and {off.name}, one live run each",
+        "title": on_one_line(on.manifest.scenario),
+        "caption": on_one_line(f"measured pair: {on.name} and {off.name}, one live run each"),
         "lost_events": on.manifest.lost_events + off.manifest.lost_events,
     }

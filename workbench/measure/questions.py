@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from workbench.measure.asking import WITHOUT_REPORTING
 from workbench.model import PAGE_POISON_VAL
 from workbench.replay import Device, Guest, Identifiable, Settings, captured_facts, judge
 
 if TYPE_CHECKING:
+    from workbench.measure.metric_frame import AnswerFrame
     from workbench.trace import Trace
 
 
@@ -27,7 +29,7 @@ class Answerable(NamedTuple):
 
 QUESTIONS: tuple[Question, ...] = (
     Question("What happened?", Settings()),
-    Question("With reporting off?", Settings(device=Device(free_page_reporting=False))),
+    Question("With reporting off?", WITHOUT_REPORTING),
     Question("With reporting on?", Settings(device=Device(free_page_reporting=True))),
     Question(
         "Had the guest poisoned its free pages?", Settings(guest=Guest(poison_val=PAGE_POISON_VAL))
@@ -48,3 +50,37 @@ def answerable(trace: Trace) -> tuple[Answerable, ...]:
     """Judge every question of `QUESTIONS`."""
     facts = captured_facts(trace)
     return tuple(Answerable(question, judge(facts, question.settings)) for question in QUESTIONS)
+
+
+def questions(trace: Trace) -> AnswerFrame:
+    """Say which of the questions that people ask `trace` can answer, and why not the others.
+
+    Returns
+    -------
+    One row per question: question, settings (in words), answerable, reasons (why not; empty where
+    it can) and notes (what the answer leaves open), each of several joined by semicolons.
+
+    Raises
+    ------
+    InputError
+        The trace is damaged.
+
+    Notes
+    -----
+    Replays the trace as captured, once for all questions.
+    """
+    from workbench.measure.metric_frame import AnswerFrame  # noqa: PLC0415 - It imports pandas.
+
+    rows = [
+        {
+            "question": asked.text,
+            "settings": asked.settings.label,
+            "answerable": identifiable.answerable,
+            "reasons": "; ".join(identifiable.reasons),
+            "notes": "; ".join(identifiable.notes),
+        }
+        for asked, identifiable in answerable(trace)
+    ]
+    frame = AnswerFrame(rows)
+    frame.attrs = {"title": f"What {trace.name} can answer"}
+    return frame

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from workbench.card import Card, Shown
 from workbench.measure.dictionary import METRICS
 from workbench.measure.metric_totals import Totals
 from workbench.measure.metrics import with_units
-from workbench.measure.names import metric_text
+from workbench.measure.names import Metrics, metrics_card
+from workbench.progress import told
 from workbench.replay import ROWS_AT_ONCE, ReplayInBatches, choose, swap_costs
+from workbench.replay.summary import error_in_words, events_facts
 from workbench.schema import Kind
+from workbench.spelling import checks_names
+from workbench.trace import require_trace
 from workbench.units import format_bytes
 
 if TYPE_CHECKING:
@@ -28,7 +32,7 @@ _ALL_AT_ONCE: Final = "all of the trace is needed at once: replay it without tot
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
-class ReplayTotals:
+class ReplayTotals(Shown):
     """What a replay comes to.
 
     Attributes
@@ -42,33 +46,33 @@ class ReplayTotals:
     document: dict[str, Any]
 
     @property
-    def metrics(self) -> dict[str, dict[str, Any]]:
+    def metrics(self) -> Metrics:
         """Every metric of the dictionary, `{value, unit}`; None where it does not add up."""
-        metrics: dict[str, dict[str, Any]] = self.document["metrics"]
+        metrics: Metrics = self.document["metrics"]
         return metrics
 
     def to_dict(self) -> dict[str, Any]:
         """Give all of it, as JSON takes it."""
         return self.document
 
-    def __repr__(self) -> str:
-        """Say what was replayed and how it ended, in one line."""
+    def _card(self) -> Card:
         final_bytes = self.metrics["resident_bytes_final"]["value"]
+        metrics = metrics_card("metrics", self.metrics)
         final = "unknown memory" if final_bytes is None else format_bytes(final_bytes)
-        return (
-            f"<ReplayTotals of {self.trace.name}, {self.settings.label}: "
-            f"{self.document['events']['total']:,} events, {final} resident at the end>"
+        return Card(
+            title=f"ReplayTotals of {self.trace.name}, {self.settings.label}",
+            facts=[
+                *events_facts(self.document["events"]),
+                ("resident", f"{final} at the end"),
+                ("model error", error_in_words(self.document["model_error"])),
+            ],
+            columns=metrics.columns,
+            rows=metrics.rows,
+            remarks=[*metrics.remarks, *self.document["identifiable"]["notes"]],
         )
 
-    def _repr_html_(self) -> str:
-        """Show the metrics in a notebook."""
-        cells = "".join(
-            f"<tr><th>{html.escape(name)}</th><td>{html.escape(metric_text(entry))}</td></tr>"
-            for name, entry in self.metrics.items()
-        )
-        return f"<p><b>{html.escape(repr(self)[1:-1])}</b></p><table>{cells}</table>"
 
-
+@checks_names
 def totals(
     trace: Trace,
     *,
@@ -78,7 +82,7 @@ def totals(
     cost: Cost | None = None,
     settings: Settings | None = None,
     row_count: int = ROWS_AT_ONCE,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] | bool = True,
 ) -> ReplayTotals:
     """Replay a trace of any size, and keep only what it comes to.
 
@@ -89,7 +93,8 @@ def totals(
     row_count
         Events at a time.  The answer does not depend on it.
     progress
-        Called with the number of events that were replayed since the last call; where anything is
+        Whether to show on a terminal or in a notebook, after a second, how many events are
+        replayed; or what is called with their number since the last call.  Where anything is
         changed, each is replayed twice.
 
     Raises
@@ -99,12 +104,26 @@ def totals(
         says what.
     InputError
         The trace is damaged.
+
+    Examples
+    --------
+    >>> import workbench as wb
+    >>> sums = wb.totals(wb.read_trace("traces/churn-on.trace"))
+    >>> sums.metrics["discards"]["value"]
+    298
     """
     chosen = choose(settings, device=device, guest=guest, host=host, cost=cost)
-    run = ReplayInBatches(trace, chosen, row_count=row_count, progress=progress)
+    require_trace(trace)
+    passes = 1 if chosen.runs_as_captured else 2
+    with told("events", passes * trace.event_count, progress=progress) as count:
+        return _totals(ReplayInBatches(trace, chosen, row_count=row_count, progress=count))
+
+
+def _totals(run: ReplayInBatches) -> ReplayTotals:
+    trace = run.trace
     sums = Totals(
         trace.manifest,
-        swap_costs(trace, chosen),
+        swap_costs(trace, run.settings),
         initial_resident_pages=run.initial_resident_pages,
         initial_swapped_pages=run.initial_swapped_pages,
     )
@@ -116,13 +135,9 @@ def totals(
     error = document["model_error"]
     values = sums.values() | _rest(trace, error, migrates=migrates)
     reasons = dict.fromkeys((_DRAIN, *_MIGRATION), _ALL_AT_ONCE)
+    metrics = with_units(trace.manifest, values, reasons, error["reason"])
     return ReplayTotals(
-        trace=trace,
-        settings=chosen,
-        document={
-            **document,
-            "metrics": with_units(trace.manifest, values, reasons, error["reason"]),
-        },
+        trace=trace, settings=run.settings, document={**document, "metrics": metrics}
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
+
+_ROWS_AT_FIRST: Final = 4096
+"""Looked at from the end; then twice as many, until there are enough: rarely all are needed."""
 
 
 class Series(NamedTuple):
@@ -53,8 +56,14 @@ def value_at(series: Series, time_ns: npt.NDArray[np.int64]) -> npt.NDArray[np.i
 
 def add(parts: Sequence[Series]) -> Series:
     """Sum step functions over the union of their times."""
-    time_ns = np.unique(np.concatenate([part.time_ns for part in parts]))
-    return Series(time_ns, np.sum([value_at(part, time_ns) for part in parts], axis=0))
+    # Each moves the sum by what it moves itself: that takes one sort, however many there are.
+    times_ns = np.concatenate([part.time_ns for part in parts])
+    moves = np.concatenate([np.diff(part.value, prepend=part.value[:1]) for part in parts])
+    order = np.argsort(times_ns, kind="stable")
+    total = sum(int(part.value[0]) for part in parts) + np.cumsum(moves[order])
+    times_ns = times_ns[order]
+    is_last = np.diff(times_ns, append=times_ns[-1] + 1) != 0
+    return Series(times_ns[is_last], total[is_last])
 
 
 class Fall(NamedTuple):
@@ -73,20 +82,59 @@ def last_fall(series: Series, *, smallest: float) -> Fall | None:
     The fall starts when the series last stood at its height.  None if the series ends on a rise,
     or never moves that much.
     """
-    backward = series.value[::-1]
-    height_so_far = np.maximum.accumulate(backward)
-    # Going back in time the values rise towards the height, and then fall again: the first value
-    # that lies `smallest` below the highest one seen belongs to the time before the fall.
-    before = np.flatnonzero(height_so_far - backward >= max(smallest, 1))
+    fall, _ = _fall_at_the_end(series, max(smallest, 1))
+    return fall
+
+
+def falls(series: Series, *, smallest: float) -> list[Fall]:
+    """Find every fall of at least `smallest`, the oldest first; the last is that of `last_fall`.
+
+    Those before it end where memory stood lowest before it rose by as much again.
+    """
+    smallest = max(smallest, 1)
+    found = []
+    fall, before = _fall_at_the_end(series, smallest)
+    while True:
+        if fall is not None:
+            found.append(fall)
+        if before < 0:
+            return found[::-1]
+        lowest, _ = _highest(-series.value[: before + 1], smallest)
+        part = Series(series.time_ns[: lowest + 1], series.value[: lowest + 1])
+        fall, before = _fall_at_the_end(part, smallest)
+
+
+def _fall_at_the_end(series: Series, smallest: float) -> tuple[Fall | None, int]:
+    """Give the fall that a series ends with, and the row from which it had risen (-1: none)."""
+    row, before = _highest(series.value, smallest)
+    height = int(series.value[row])
+    depth = height - int(series.value[-1])
+    if depth < smallest:
+        return None, before
+    # The height holds until the next row.
+    return Fall(start_ns=int(series.time_ns[row + 1]), height=height, depth=depth), before
+
+
+def _highest(value: npt.NDArray[np.int64], smallest: float) -> tuple[int, int]:
+    """Give the latest row at the height from which values went to the last one.
+
+    And the last row before it that lies `smallest` below; -1 if there is none.
+    """
+    size = _ROWS_AT_FIRST
+    while True:
+        start = max(value.size - size, 0)
+        backward = value[start:][::-1]
+        height_so_far = np.maximum.accumulate(backward)
+        # Going back in time the values rise towards the height, and then fall again: the first
+        # value that lies `smallest` below the highest one seen belongs to the time before.
+        before = np.flatnonzero(height_so_far - backward >= smallest)
+        if before.size or start == 0:
+            break
+        size *= 2
     tail = backward[: before[0]] if before.size else backward
-    height_row = int(np.argmax(tail))
-    height = int(tail[height_row])
-    depth = height - int(backward[0])
-    if depth < smallest or depth == 0:
-        return None
-    # `argmax` of the reversed values is the latest row at the height; it holds until the next.
-    row = series.value.size - 1 - height_row
-    return Fall(start_ns=int(series.time_ns[row + 1]), height=height, depth=depth)
+    last = value.size - 1
+    # `argmax` of the reversed values is the latest row at the height.
+    return last - int(np.argmax(tail)), last - int(before[0]) if before.size else -1
 
 
 def thin(series: Series, *, bin_count: int) -> Series:
@@ -99,12 +147,15 @@ def thin(series: Series, *, bin_count: int) -> Series:
     edges = np.linspace(series.time_ns[0], series.time_ns[-1], bin_count + 1)[1:-1]
     first = np.concatenate(([0], np.searchsorted(series.time_ns, edges)))
     first = np.unique(first[first < series.time_ns.size])
-    lengths = np.diff(np.append(first, series.time_ns.size))
-    bin_of_row = np.repeat(np.arange(first.size), lengths)
-    by_value = np.lexsort((series.value, bin_of_row))
-    rows = np.unique(
-        np.concatenate((first, first + lengths - 1, by_value[first], by_value[first + lengths - 1]))
-    )
+    last = np.append(first[1:], series.time_ns.size) - 1
+    bin_of_row = np.repeat(np.arange(first.size), last - first + 1)
+    extremes = [
+        np.flatnonzero(series.value == extreme.reduceat(series.value, first)[bin_of_row])
+        for extreme in (np.minimum, np.maximum)
+    ]
+    # Of rows that are as low, or as high, the first of each slice.
+    firsts = [rows[np.diff(bin_of_row[rows], prepend=-1) != 0] for rows in extremes]
+    rows = np.unique(np.concatenate((first, last, *firsts)))
     return Series(series.time_ns[rows], series.value[rows])
 
 

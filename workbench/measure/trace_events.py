@@ -14,6 +14,7 @@ import json
 from typing import TYPE_CHECKING, Final, Protocol
 
 from workbench.errors import UsageError
+from workbench.spelling import on_one_line
 from workbench.trace.writer import replacing
 
 if TYPE_CHECKING:
@@ -44,13 +45,14 @@ class TraceEvents:
     def __init__(self, file: _Sink, about: Arguments) -> None:
         self._file = file
         self._between = b""
-        head = json.dumps({name: _shown(str(value)) for name, value in about.items()})
+        # Perfetto takes text for C's, which ends at a zero.
+        head = json.dumps({name: on_one_line(str(value)) for name, value in about.items()})
         self._file.write(b'{"otherData":' + head.encode() + b',"traceEvents":[\n')
 
     def process(self, process: int, name: str) -> None:
         """Name a process; they stand in the order of their numbers."""
         number = process * THREADS_PER_PROCESS
-        self._metadata(number, number, "process_name", {"name": _shown(name)})
+        self._metadata(number, number, "process_name", {"name": on_one_line(name)})
         self._metadata(number, number, "process_sort_index", {"sort_index": process})
 
     def thread(self, process: int, thread: int, name: str) -> None:
@@ -110,11 +112,6 @@ def _microseconds(time_ns: int) -> float:
     """
     time_us = time_ns / 1000
     return time_us if int(time_us * 1000) == time_ns else (time_ns + 0.5) / 1000
-
-
-def _shown(text: str) -> str:
-    """Make control characters visible: Perfetto takes text for C's, which ends at a zero."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 Int64Array = npt.NDArray[np.int64]
 Int32Array = npt.NDArray[np.int32]
+UInt32Array = npt.NDArray[np.uint32]
 UInt16Array = npt.NDArray[np.uint16]
 Int16Array = npt.NDArray[np.int16]
 Int8Array = npt.NDArray[np.int8]
@@ -65,6 +66,8 @@ class Constants(NamedTuple):
     """FIRST_PAGE to TAKES_HUGE_PAGES.  Shape (block, BLOCK_COLUMNS)."""
     huge_page_pages: int
     """Pages of a huge page: 512 on x86-64."""
+    huge_page_shift: int
+    """The power of two which that is: to divide by it takes a processor many times as long."""
     frees_empty_page_tables: bool
     poison_val: int
     """What the guest writes to poison_val, or AS_CAPTURED."""

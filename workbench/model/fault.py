@@ -86,7 +86,7 @@ def may_map_huge(fault: Fault, constants: Constants, host: HostState) -> bool:
     Nothing of it is backed, no page table is there, the block may have huge pages, and the host
     did not say that it could not have one.
     """
-    huge_page = fault.page // constants.huge_page_pages
+    huge_page = fault.page >> constants.huge_page_shift
     mapping = host.huge_pages[huge_page, MAPPING]
     return bool(
         mapping in (NO_TABLE, HUGE_ZERO_PAGE)
@@ -99,7 +99,7 @@ def may_map_huge(fault: Fault, constants: Constants, host: HostState) -> bool:
 @inlined_kernel
 def can_hold_huge(fault: Fault, constants: Constants, host: HostState) -> bool:
     """Tell whether a huge page fits: nothing but the huge zero page is where it would go."""
-    huge_page = fault.page // constants.huge_page_pages
+    huge_page = fault.page >> constants.huge_page_shift
     is_free = host.huge_pages[huge_page, OCCUPIED_PAGES] == 0
     is_zero = host.huge_pages[huge_page, MAPPING] == HUGE_ZERO_PAGE
     return bool((is_free or is_zero) and is_whole(huge_page, fault.block, constants))
@@ -190,7 +190,7 @@ def range_pages(fault: Fault, constants: Constants) -> tuple[int, int]:
     else:
         pages = max(fault.allocated_bytes // PAGE_BYTES, 1)
         if pages >= constants.huge_page_pages and blocks[fault.block, IS_SHARED] == 0:
-            huge_page = fault.page // constants.huge_page_pages
+            huge_page = fault.page >> constants.huge_page_shift
             pages = 1 if is_whole(huge_page, fault.block, constants) else constants.huge_page_pages
         first = fault.page // pages * pages
     return max(first, block_first), min(first + pages, block_stop)
@@ -200,7 +200,7 @@ def range_pages(fault: Fault, constants: Constants) -> tuple[int, int]:
 def back_one_page(page: int, constants: Constants, host: HostState) -> None:
     """Put one page into memory by itself, which splits a huge zero page around it."""
     if host.pages[page] & STATE != RESIDENT:
-        huge_page = page // constants.huge_page_pages
+        huge_page = page >> constants.huge_page_shift
         back_page(page, huge_page, host)
         host.huge_pages[huge_page, MAPPING] = PAGE_TABLE
 
@@ -219,7 +219,7 @@ def serve_fault(fault: Fault, action: int, constants: Constants, host: HostState
         back_pages(first, stop, constants, host)
         back_one_page(fault.page, constants, host)
     else:
-        huge_page = fault.page // constants.huge_page_pages
+        huge_page = fault.page >> constants.huge_page_shift
         if action == BACK_HUGE:
             back_huge_page(huge_page, constants, host)
         elif action == MAP_ZERO:

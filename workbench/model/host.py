@@ -106,7 +106,7 @@ def back_pages(first: int, stop: int, constants: Constants, host: HostState) -> 
     """Put what is unbacked of [first, stop) into memory page by page, which takes a page table."""
     for page in range(first, stop):
         if host.pages[page] & STATE == UNBACKED:
-            huge_page = page // constants.huge_page_pages
+            huge_page = page >> constants.huge_page_shift
             back_page(page, huge_page, host)
             host.huge_pages[huge_page, MAPPING] = PAGE_TABLE
 
@@ -240,7 +240,7 @@ def swap_out_pages(first: int, stop: int, constants: Constants, host: HostState)
     """
     for page in range(first, stop):
         if host.pages[page] & STATE == RESIDENT:
-            huge_page = page // constants.huge_page_pages
+            huge_page = page >> constants.huge_page_shift
             if host.pages[page] & IS_HUGE != 0:
                 split_huge_page(huge_page, constants, host)
             host.huge_pages[huge_page, MAPPING] = PAGE_TABLE
@@ -274,7 +274,7 @@ def set_pages(first: int, stop: int, state: int, constants: Constants, host: Hos
     The mappings are left to `settle_mappings`, but for what the state's PageFlag bits say.
     """
     for page in range(first, stop):
-        huge_page = page // constants.huge_page_pages
+        huge_page = page >> constants.huge_page_shift
         if host.pages[page] & STATE != UNBACKED:
             continue
         host.pages[page] |= state & WAS_DISCARDED

@@ -34,7 +34,7 @@ from workbench.model.host import (
 )
 from workbench.model.outcomes import Outcome, Surprise
 from workbench.schema import NO_BLOCK, NO_ELEMENT, Kind
-from workbench.units import PAGE_BYTES
+from workbench.units import PAGE_BYTES, PAGE_SHIFT
 
 if TYPE_CHECKING:
     from workbench.model.columns import Constants, DeviceState, Events, HostState
@@ -170,10 +170,15 @@ def judge_discard(event: Event, constants: Constants) -> int:
 
 
 @inlined_kernel
+def fault_page(event: Event, constants: Constants) -> int:
+    """Give the page that a fault is about."""
+    return int(constants.blocks[event.block, FIRST_PAGE] + (event.offset_bytes >> PAGE_SHIFT))
+
+
+@inlined_kernel
 def apply_fault(event: Event, constants: Constants, host: HostState) -> tuple[int, int]:
     """Apply a fault.  Returns the outcome, and what was surprising about it."""
-    page = constants.blocks[event.block, FIRST_PAGE] + event.offset_bytes // PAGE_BYTES
-    fault = Fault(page, event.block, event.length_bytes, event.status)
+    fault = Fault(fault_page(event, constants), event.block, event.length_bytes, event.status)
     action = judge_fault(fault, constants, host)
     outcome = name_fault(fault, action, host)
     surprise = judge_surprise(fault, constants, host)

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from workbench.model.columns import Constants, DeviceState, HostState, Int64Array
+from workbench.model.columns import (
+    FIRST_PAGE,
+    USED_BYTES,
+    Constants,
+    DeviceState,
+    HostState,
+    Int64Array,
+    Ledger,
+)
 from workbench.model.compiled import inlined_kernel, inner_kernel
 from workbench.model.device import DISCARDED
 from workbench.model.host import HELD_PAGES, RESIDENT_PAGES, SWAPPED_PAGES
@@ -29,7 +37,7 @@ if TYPE_CHECKING:
         Int8Array,
         Int16Array,
         Int32Array,
-        Ledger,
+        UInt32Array,
     )
 
 HINT_RANGE: Final = int(Kind.HINT_RANGE)
@@ -40,17 +48,11 @@ IN_DEAD: Final = int(FaultFlag.DEAD)
 OUT_DEAD: Final = int(SwapOutFlag.DEAD)
 OUT_UNWRITTEN: Final = int(SwapOutFlag.CLEAN | SwapOutFlag.ZEROS)
 
-AHEAD_EVENTS: Final = 16
-"""How far ahead events are read: the memory's latency, in touches of pages that are mapped."""
-
 UNKNOWN_BLOCK: Final = NO_BLOCK - 1
 """A RAM block that the machine of an event does not have."""
 
 KINDS: Final = max(Kind) + 1
 OUTCOMES: Final = max(Outcome) + 1
-
-OUTCOME_SHIFT: Final = 8
-"""Of an outcome beside a surprise in one number."""
 
 HALF_BITS: Final = 32
 HALF_MASK: Final = (1 << HALF_BITS) - 1
@@ -89,6 +91,7 @@ SINCE_NS: Final = 0
 PAGE_NS: Final = 1
 """The integral over time up to then."""
 PEAK_PAGES: Final = 2
+NOW_PAGES: Final = 3
 
 
 class TraceEvents(NamedTuple):
@@ -106,6 +109,9 @@ class TraceEvents(NamedTuple):
     """For a report: what the host answered to the captured discard of this range; 0 if unknown."""
     discarded: BoolArray
     """For a report: whether QEMU discarded this range."""
+    plain_fault: UInt32Array
+    """For a fault that got a page of plain memory by itself: twice that page, and one more if it
+    writes; else NOT_PLAIN.  To be filled, by `accept_events`."""
 
 
 class Fleet(NamedTuple):
@@ -115,8 +121,6 @@ class Fleet(NamedTuple):
     first_block: Int64Array
     """Where the blocks of each machine begin in `constants.blocks`.  Shape (vm,)."""
     block_count: Int64Array
-    first_page: Int64Array
-    """Where the first block of each begins in the page space: where to look ahead."""
     devices: DeviceState
     """The registers of each machine's device.  Arrays of shape (vm,)."""
     host: HostState
@@ -132,21 +136,60 @@ class Tally(NamedTuple):
     sums: Int64Array
     """REPORTED_HALVES and so on.  Shape (SUMS,)."""
     pages: Int64Array
-    """SINCE_NS, PAGE_NS and PEAK_PAGES of what is resident, and of what is in swap."""
+    """SINCE_NS to NOW_PAGES of what is resident, and of what is in swap.  Shape (2, 4)."""
+
+
+class Captured(NamedTuple):
+    """A replay as captured: its machines, and to be filled what events come to."""
+
+    fleet: Fleet
+    tally: Tally
+    ledger: Ledger
+    """A row for each event, too, if it has any rows."""
 
 
 def new_tally(machines: int, start_ns: int, host: HostState) -> Tally:
     """Make a tally of no events, of machines that have of a host what they begin with."""
     totals = host.totals[[RESIDENT_PAGES, SWAPPED_PAGES]]
-    pages = np.zeros((2, 3), np.int64)
+    pages = np.zeros((2, 4), np.int64)
     pages[:, SINCE_NS] = start_ns
-    pages[:, PEAK_PAGES] = totals
+    pages[:, PEAK_PAGES] = pages[:, NOW_PAGES] = totals
     return Tally(
         occurrences=np.zeros((machines, KINDS, OUTCOMES), np.int64),
         surprises=np.zeros(max(Surprise) + 1, np.int64),
         sums=np.zeros(SUMS, np.int64),
         pages=pages,
     )
+
+
+class Extent(NamedTuple):
+    """A RAM block of a machine: where it is, and how much of it there is to touch."""
+
+    vm: int
+    ram_block: int
+    block: int
+    """Its number among those of all machines."""
+    first_page: int
+    used_bytes: int
+
+
+NOWHERE: Final = Extent(-1, NO_BLOCK, UNKNOWN_BLOCK, 0, 0)
+
+
+@inlined_kernel
+def extent_at(row: int, events: TraceEvents, fleet: Fleet, last: Extent) -> Extent:
+    """Give the RAM block of an event: mostly that of the event before.
+
+    One that its machine does not have has no bytes.
+    """
+    # All of one type, as `NOWHERE` is.
+    vm, ram_block = int(np.int64(events.vm[row])), int(np.int64(events.ram_block[row]))
+    if vm == last.vm and ram_block == last.ram_block:
+        return last
+    if ram_block < 0 or ram_block >= fleet.block_count[vm]:
+        return Extent(vm, ram_block, UNKNOWN_BLOCK, 0, 0)
+    block, blocks = fleet.first_block[vm] + ram_block, fleet.constants.blocks
+    return Extent(vm, ram_block, block, blocks[block, FIRST_PAGE], blocks[block, USED_BYTES])
 
 
 @inlined_kernel
@@ -194,14 +237,44 @@ def before_event(host: HostState) -> Before:
     return Before(totals[RESIDENT_PAGES], totals[SWAPPED_PAGES], totals[HELD_PAGES])
 
 
+class OverTime(NamedTuple):
+    """Pages over time: a row of `Tally.pages`."""
+
+    since_ns: int
+    page_ns: int
+    peak_pages: int
+    now_pages: int
+
+
 @inlined_kernel
-def tally_pages(which: int, before: int, after: int, time_ns: int, tally: Tally) -> None:
+def over_time(which: int, tally: Tally) -> OverTime:
+    """Give how pages have been over time: what is resident, or what is in swap."""
+    row = tally.pages[which]
+    return OverTime(row[SINCE_NS], row[PAGE_NS], row[PEAK_PAGES], row[NOW_PAGES])
+
+
+@inlined_kernel
+def follow(pages: OverTime, gained_pages: int, time_ns: int) -> OverTime:
     """Follow pages over time; nothing is older than the capture's beginning."""
-    since_ns = tally.pages[which, SINCE_NS]
-    later_ns = max(time_ns, since_ns)
-    tally.pages[which, PAGE_NS] += before * (later_ns - since_ns)
-    tally.pages[which, SINCE_NS] = later_ns
-    tally.pages[which, PEAK_PAGES] = max(tally.pages[which, PEAK_PAGES], after)
+    # In this way no branch depends on it, which a processor would often guess wrong.
+    later_ns = max(time_ns, pages.since_ns) if gained_pages != 0 else pages.since_ns
+    now_pages = pages.now_pages + gained_pages
+    page_ns = pages.page_ns + pages.now_pages * (later_ns - pages.since_ns)
+    return OverTime(later_ns, page_ns, max(pages.peak_pages, now_pages), now_pages)
+
+
+@inlined_kernel
+def keep_over_time(which: int, pages: OverTime, tally: Tally) -> None:
+    """Write down how pages have been over time."""
+    row = tally.pages[which]
+    row[SINCE_NS], row[PAGE_NS] = pages.since_ns, pages.page_ns
+    row[PEAK_PAGES], row[NOW_PAGES] = pages.peak_pages, pages.now_pages
+
+
+@inlined_kernel
+def tally_time(time_ns: int, tally: Tally) -> None:
+    """Note when an event was."""
+    tally.sums[LAST_NS] = max(tally.sums[LAST_NS], time_ns)
 
 
 @inlined_kernel
@@ -232,47 +305,61 @@ def tally_ranges(event: Event, outcome: int, before: Before, host: HostState, ta
 
 
 @inlined_kernel
-def tally_swap(event: Event, outcome: int, before: Before, host: HostState, tally: Tally) -> None:
+def tally_swap(
+    outcome: int, flags: int, gained_pages: int, length_bytes: int, tally: Tally
+) -> None:
     """Add up what went to swap, or came from there.
 
     A page that comes from swap though nobody saw it go changes nothing, and is one page.
     """
-    sums, flags = tally.sums, event.status
-    pages = abs(host.totals[RESIDENT_PAGES] - before.resident_pages)
+    sums = tally.sums
     if outcome == SWAPPED_IN:
-        pages = max(pages, 1)
+        pages = max(gained_pages, 1)
         sums[SWAP_IN_PAGES] += pages
         if flags & IN_DEAD != 0:
             sums[SWAP_IN_DEAD_PAGES] += pages
         if flags & WITHOUT_READ == 0:
             sums[ASKED_PAGES] += pages
             # One that took no memory found its page in the swap cache, and waited for nobody.
-            sums[SWAP_WAITS] += event.length_bytes > 0
+            sums[SWAP_WAITS] += length_bytes > 0
     elif outcome == SWAPPED_OUT:
-        sums[SWAP_OUT_PAGES] += pages
+        sums[SWAP_OUT_PAGES] -= gained_pages
         if flags & OUT_DEAD != 0:
-            sums[SWAP_OUT_DEAD_PAGES] += pages
+            sums[SWAP_OUT_DEAD_PAGES] -= gained_pages
         if flags & OUT_UNWRITTEN == 0:
-            sums[SWAP_WRITTEN_PAGES] += pages
+            sums[SWAP_WRITTEN_PAGES] -= gained_pages
 
 
 @inlined_kernel
-def tally_change(time_ns: int, before: Before, host: HostState, tally: Tally) -> None:
-    """Follow what an event changed over time."""
-    resident_pages = host.totals[RESIDENT_PAGES]
-    swapped_pages = host.totals[SWAPPED_PAGES]
-    if resident_pages != before.resident_pages:
-        tally_pages(0, before.resident_pages, resident_pages, time_ns, tally)
-    if swapped_pages != before.swapped_pages:
-        tally_pages(1, before.swapped_pages, swapped_pages, time_ns, tally)
-    tally.sums[LAST_NS] = max(tally.sums[LAST_NS], time_ns)
+def tally_change(time_ns: int, resident_pages: int, swapped_pages: int, tally: Tally) -> None:
+    """Follow over time what an event put into memory and into swap, or took from there."""
+    if resident_pages != 0:
+        keep_over_time(0, follow(over_time(0, tally), resident_pages, time_ns), tally)
+    if swapped_pages != 0:
+        keep_over_time(1, follow(over_time(1, tally), swapped_pages, time_ns), tally)
+    tally_time(time_ns, tally)
 
 
 @inlined_kernel
-def write_ledger(row: int, became: int, before: Before, host: HostState, ledger: Ledger) -> None:
+def tally_gained(time_ns: int, before: Before, host: HostState, tally: Tally) -> None:
+    """Follow over time what a host holds more or less of since."""
+    resident_pages = host.totals[RESIDENT_PAGES] - before.resident_pages
+    swapped_pages = host.totals[SWAPPED_PAGES] - before.swapped_pages
+    tally_change(time_ns, resident_pages, swapped_pages, tally)
+
+
+class Became(NamedTuple):
+    """What became of an event."""
+
+    outcome: int
+    surprise: int
+
+
+@inlined_kernel
+def write_ledger(row: int, became: Became, before: Before, host: HostState, ledger: Ledger) -> None:
     """Write down what an event did: its outcome and surprise, and what it changed."""
-    ledger.outcome[row] = became >> OUTCOME_SHIFT
-    ledger.surprise[row] = became & ((1 << OUTCOME_SHIFT) - 1)
+    ledger.outcome[row] = became.outcome
+    ledger.surprise[row] = became.surprise
     ledger.resident_delta_pages[row] = host.totals[RESIDENT_PAGES] - before.resident_pages
     ledger.swapped_delta_pages[row] = host.totals[SWAPPED_PAGES] - before.swapped_pages
     ledger.freed_pages[row] = max(before.held_pages - host.totals[HELD_PAGES], 0)

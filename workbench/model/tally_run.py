@@ -4,67 +4,43 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workbench.model.columns import FIRST_PAGE, USED_BYTES
 from workbench.model.compiled import inlined_kernel, inner_kernel, kernel
 from workbench.model.device import DISCARDED
 from workbench.model.fault import NO_SURPRISE, RESIDENT_ALREADY
-from workbench.model.page_bits import RESIDENT, STATE
-from workbench.model.prefetch import prefetch
+from workbench.model.host import RESIDENT_PAGES
+from workbench.model.plain_fault import (
+    NOT_PLAIN,
+    back_plain_page,
+    gets_plain_page,
+    pass_hits,
+    plain_fault_at,
+)
 from workbench.model.run import (
     DISCARD_FAILED,
     FAULT,
-    OK,
     REPORT,
     Event,
     apply_fault,
     apply_other,
-    is_acceptable,
 )
 from workbench.model.tally import (
-    AHEAD_EVENTS,
     DIFFERING,
-    LAST_NS,
-    OUTCOME_SHIFT,
     SWAP_IN,
     SWAP_IN_FAULTS,
+    Became,
     before_event,
     device_of,
     tally_change,
+    tally_gained,
     tally_ranges,
     tally_swap,
+    tally_time,
     trace_event,
     write_ledger,
 )
-from workbench.units import PAGE_SHIFT
 
 if TYPE_CHECKING:
-    from workbench.model.columns import Ledger
-    from workbench.model.tally import Fleet, Tally, TraceEvents
-
-
-@inlined_kernel
-def ask_ahead(row: int, events: TraceEvents, fleet: Fleet) -> int:
-    """Ask for the page that a later event is about, and give its number; any number may come."""
-    later = min(row + AHEAD_EVENTS, events.kind.size - 1)
-    page = fleet.first_page[events.vm[later]] + (events.offset_bytes[later] >> PAGE_SHIFT)
-    prefetch(fleet.host.pages, page)
-    return int(page)
-
-
-@inlined_kernel
-def is_plain_hit(row: int, events: TraceEvents, fleet: Fleet) -> bool:
-    """Tell whether an event is a fault on a page that is there, which changes nothing at all."""
-    vm, block = events.vm[row], events.ram_block[row]
-    offset_bytes = events.offset_bytes[row]
-    if events.kind[row] != FAULT or events.status[row] & SWAP_IN != 0:
-        return False
-    if block < 0 or block >= fleet.block_count[vm] or offset_bytes < 0:
-        return False
-    blocks, own = fleet.constants.blocks, fleet.first_block[vm] + block
-    if offset_bytes >= blocks[own, USED_BYTES]:
-        return False
-    page = blocks[own, FIRST_PAGE] + (offset_bytes >> PAGE_SHIFT)
-    return bool(fleet.host.pages[page] & STATE == RESIDENT)
+    from workbench.model.tally import Captured, Fleet, Tally, TraceEvents
 
 
 @inner_kernel
@@ -88,63 +64,82 @@ def tally_other(
     return outcome, surprise
 
 
-@inner_kernel
-def tally_row(row: int, events: TraceEvents, event: Event, fleet: Fleet, tally: Tally) -> int:
-    """Apply and tally one event that can be accepted.
-
-    Returns
-    -------
-    What was surprising, and above it the outcome: see `OUTCOME_SHIFT`.
-    """
-    host = fleet.host
+@inlined_kernel
+def tally_row(row: int, events: TraceEvents, event: Event, captured: Captured) -> None:
+    """Apply and tally one event."""
+    fleet, tally, ledger = captured.fleet, captured.tally, captured.ledger
+    vm, host = events.vm[row], fleet.host
     before = before_event(host)
     if event.kind == FAULT:
         outcome, surprise = apply_fault(event, fleet.constants, host)
         tally.sums[SWAP_IN_FAULTS] += event.status & SWAP_IN != 0
     else:
         outcome, surprise = tally_other(row, events, event, fleet, tally)
-    tally_swap(event, outcome, before, host, tally)
-    tally_change(events.time_ns[row], before, host, tally)
-    tally.occurrences[events.vm[row], event.kind, outcome] += 1
+    gained_pages = host.totals[RESIDENT_PAGES] - before.resident_pages
+    tally_swap(outcome, event.status, gained_pages, event.length_bytes, tally)
+    tally_gained(events.time_ns[row], before, host, tally)
+    tally.occurrences[vm, event.kind, outcome] += 1
     if surprise != NO_SURPRISE:
         tally.surprises[surprise] += 1
-    return int(outcome << OUTCOME_SHIFT | surprise)
+    if ledger.outcome.size > 0:
+        write_ledger(row, Became(outcome, surprise), before, host, ledger)
+
+
+@inlined_kernel
+def tally_plain(row: int, events: TraceEvents, captured: Captured) -> int:
+    """Apply and tally plain faults that find their page, or get one where a page table is.
+
+    Returns
+    -------
+    The row of the next other event.
+    """
+    fleet, tally = captured.fleet, captured.tally
+    constants, host = fleet.constants, fleet.host
+    while row < events.kind.size:
+        first, vm = row, events.vm[row]
+        row = pass_hits(row, events, host.pages)
+        tally.occurrences[vm, FAULT, RESIDENT_ALREADY] += row - first
+        if row == events.kind.size or plain_fault_at(row, events) == NOT_PLAIN:
+            break
+        page = plain_fault_at(row, events) >> 1
+        if gets_plain_page(page, constants, host):
+            outcome = back_plain_page(page, constants, host)
+            tally_change(events.time_ns[row], 1, 0, tally)
+            tally.occurrences[events.vm[row], FAULT, outcome] += 1
+            row += 1
+        elif row == first:
+            break
+    return row
 
 
 @inner_kernel
-def tally_events(events: TraceEvents, fleet: Fleet, tally: Tally, ledger: Ledger) -> int:
-    """Apply and tally every event; see `run_tally`."""
-    writes_ledger = ledger.outcome.size > 0
-    for row in range(events.kind.size):
-        ask_ahead(row, events, fleet)
-        if not writes_ledger and is_plain_hit(row, events, fleet):
-            tally.occurrences[events.vm[row], FAULT, RESIDENT_ALREADY] += 1
-            tally.sums[LAST_NS] = max(tally.sums[LAST_NS], events.time_ns[row])
-            continue
-        event = trace_event(row, events, fleet)
-        if not is_acceptable(event, fleet.constants):
-            return row
-        before = before_event(fleet.host)
-        became = tally_row(row, events, event, fleet, tally)
-        if writes_ledger:
-            write_ledger(row, became, before, fleet.host, ledger)
-    return OK
+def tally_events(events: TraceEvents, captured: Captured) -> None:
+    """Apply and tally events; see `run_tally`."""
+    count = events.kind.size
+    writes_ledger = captured.ledger.outcome.size > 0
+    row = 0
+    while row < count:
+        if plain_fault_at(row, events) != NOT_PLAIN and not writes_ledger:
+            row = tally_plain(row, events, captured)
+            if row == count:
+                break
+        tally_row(row, events, trace_event(row, events, captured.fleet), captured)
+        row += 1
+    if count > 0:
+        tally_time(events.time_ns[count - 1], captured.tally)
 
 
 @kernel
-def run_tally(events: TraceEvents, fleet: Fleet, tally: Tally, ledger: Ledger) -> int:
+def run_tally(events: TraceEvents, captured: Captured) -> None:
     """Apply every event in order, and add up what they did.
 
     Parameters
     ----------
     events
-        As many that pages times their nanoseconds do not overflow.
-    ledger
-        To be filled, too, if it has any rows: as many as `events` has.
-
-    Returns
-    -------
-    OK, or the row of the first event that cannot be accepted; those before it are applied.
+        Those that `accept_events` has accepted, as many that pages times their nanoseconds do not
+        overflow.
+    captured
+        A ledger of it that has any rows has as many as `events`.
     """
     # Within this kernel Numba counts references, which would take longer than all it does.
-    return tally_events(events, fleet, tally, ledger)
+    tally_events(events, captured)

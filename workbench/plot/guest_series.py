@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from workbench.measure import Series, thin
-from workbench.plot import chart
+from workbench.plot import chart, scales
+from workbench.plot.taking import takes
 from workbench.units import GIB, MIB, NANOSECONDS
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ _DOTS_MAX = 200
 """More dots than this would hide each other; a line shows more then."""
 
 
+@takes("measure.series_frame(prediction)", "time_s", "resident_bytes")
 def guest_series(frame: pd.DataFrame) -> Figure:
     """Draw a prediction over time, and below it how far it is from what was measured.
 
@@ -59,13 +61,19 @@ def _draw_memory(axes: Axes, frame: pd.DataFrame, *, is_measured: bool) -> None:
         style = "o" if len(frame) <= _DOTS_MAX else "-"
         time_s = over_time.time_ns / NANOSECONDS
         axes.plot(
-            time_s, over_time.value, style, color=chart.MEASURED, markersize=6, mew=0, linewidth=4
+            time_s,
+            over_time.value,
+            style,
+            color=chart.colour("measured"),
+            markersize=6,
+            mew=0,
+            linewidth=4,
         )
-        labels.append((float(over_time.value[-1]), "measured", chart.QUIET))
+        labels.append((float(over_time.value[-1]), "measured", chart.colour("quiet")))
     over_time = _thinned(frame, "resident_bytes")
     time_s = over_time.time_ns / NANOSECONDS
-    axes.plot(time_s, over_time.value, color=chart.BLUE, linewidth=1.2, zorder=3)
-    labels.append((float(over_time.value[-1]), "predicted", chart.BLUE))
+    axes.plot(time_s, over_time.value, color=chart.colour("blue"), linewidth=1.2, zorder=3)
+    labels.append((float(over_time.value[-1]), "predicted", chart.colour("blue")))
     largest = float(frame.drop(columns="time_s").to_numpy().max())
     chart.byte_axis(axes, largest, "QEMU's resident set")
     chart.label_ends(axes, labels)
@@ -77,20 +85,25 @@ def _draw_error(axes: Axes, frame: pd.DataFrame) -> None:
     # A few extremes, such as a large free that came between two readings, would flatten the rest.
     limit_bytes = max(4 * float(np.quantile(distance_bytes, 0.95)), float(MIB))
     unit_bytes, unit = (GIB, "GiB") if limit_bytes >= GIB else (MIB, "MiB")
-    axes.axhline(0, color=chart.QUIET, linewidth=0.8)
-    axes.plot(frame["time_s"], difference_bytes / unit_bytes, ".", color=chart.BLUE, markersize=2.5)
+    axes.axhline(0, color=chart.colour("quiet"), linewidth=0.8)
+    points = np.column_stack((frame["time_s"], difference_bytes / unit_bytes))
+    stop_s = max(float(frame["time_s"].iloc[-1]), chart.SHORTEST_S)
+    dots = scales.apart(points, stop_s, 2 * limit_bytes / unit_bytes)
+    axes.plot(dots[:, 0], dots[:, 1], ".", color=chart.colour("blue"), markersize=2.5)
     axes.set_ylim(-limit_bytes / unit_bytes, limit_bytes / unit_bytes)
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.yaxis.set_major_formatter(
-        FuncFormatter(lambda value, _: f"{value:+,.4g}" if value else "0")
+        FuncFormatter(lambda value, _: f"{value:+,.6g}" if value else "0")
     )
     axes.set_ylabel(f"error ({unit})")
-    axes.grid(axis="y", color=chart.GRID, linewidth=0.8)
+    axes.grid(axis="y", color=chart.colour("grid"), linewidth=0.8)
     mean = chart.round_bytes(float(distance_bytes.mean()))
     beyond = int((distance_bytes > limit_bytes).sum())
-    more = f"; {beyond} of {len(frame):,} samples are beyond this scale" if beyond else ""
+    more = f"; {beyond:,} of {len(frame):,} samples are beyond this scale" if beyond else ""
     axes.set_title(
-        f"Predicted minus measured: {mean} on average{more}", fontsize=9.5, color=chart.QUIET
+        f"Predicted minus measured: {mean} on average{more}",
+        fontsize=9.5,
+        color=chart.colour("quiet"),
     )
 
 

@@ -4,10 +4,13 @@ Takes a trace and settings, gives a `Replay` with lineage and the model's own er
 a guest's free memory, and gives a `SeriesPrediction`.
 """
 
+from typing import TYPE_CHECKING
+
 from workbench.model import Outcome, Surprise
 from workbench.replay.costs import SwapCosts, swap_costs
 from workbench.replay.door import (
     Replay,
+    at_samples,
     captured_facts,
     identify,
     lineage,
@@ -25,27 +28,49 @@ from workbench.replay.guest_series import (
     predict_series,
     reporting_of,
 )
-from workbench.replay.identify import Identifiable, UnanswerableError, judge
+from workbench.replay.identify import CANNOT_BE_PLACED, Identifiable, UnanswerableError, judge
 from workbench.replay.in_batches import ROWS_AT_ONCE, ReplayInBatches
 from workbench.replay.ledger import Ledger, pages_moved
 from workbench.replay.migration import PagesSent, pages_sent
 from workbench.replay.moment import moment_at
 from workbench.replay.plain_requests import SwapCounts, lru_counts, lru_hits
 from workbench.replay.question import choose
-from workbench.replay.settings import Cost, Device, Guest, Host, Settings, read_settings
+from workbench.replay.settings import (
+    SWAP_DEVICES,
+    Cost,
+    Device,
+    Guest,
+    Host,
+    Settings,
+    read_settings,
+)
+from workbench.replay.shared_host import (
+    Begun,
+    GuestRequests,
+    HostEvents,
+    SharedHost,
+    guest_requests,
+)
 from workbench.replay.tallies import Tallied
+from workbench.replay.together import together
 from workbench.replay.trace_run import LedgerInBatches
+from workbench.spelling import only
 
 __all__ = [
+    "CANNOT_BE_PLACED",
     "LINUX_REPORTING",
     "NO_FAULTS",
     "ROWS_AT_ONCE",
     "SKIPPED",
+    "SWAP_DEVICES",
+    "Begun",
     "Cost",
     "Curve",
     "Device",
     "Guest",
+    "GuestRequests",
     "Host",
+    "HostEvents",
     "Identifiable",
     "Ledger",
     "LedgerInBatches",
@@ -56,14 +81,17 @@ __all__ = [
     "Sampling",
     "SeriesPrediction",
     "Settings",
+    "SharedHost",
     "Surprise",
     "SwapCosts",
     "SwapCounts",
     "Tallied",
     "UnanswerableError",
+    "at_samples",
     "captured_facts",
     "choose",
     "curve",
+    "guest_requests",
     "identify",
     "judge",
     "lineage",
@@ -79,4 +107,8 @@ __all__ = [
     "replay_all",
     "reporting_of",
     "swap_costs",
+    "together",
 ]
+
+if not TYPE_CHECKING:  # A type checker takes any name for right where a package has these.
+    __getattr__, __dir__ = only(__name__, __all__)

@@ -19,6 +19,10 @@ DISCARD_ROWS_MAX: Final = 1 << 14
 """QEMU discards what an element reports before it looks at the next: a report without a discard
 among so many events from it on has none."""
 
+# Plain numbers: beside one of an enumeration, NumPy would turn a whole column into int64 first.
+DISCARD: Final = int(Kind.DISCARD)
+REPORT: Final = int(Kind.REPORT)
+
 _KEY = ("vm", "element", "ram_block", "offset_bytes", "length_bytes")
 
 
@@ -29,6 +33,7 @@ class Decisions(NamedTuple):
     """For a report: whether a discard of this range, for this element, was captured."""
     status: npt.NDArray[np.int64]
     """For such a report: what the host answered; else 0."""
+    discards_of_reports: int
     discards_without_report: int
 
 
@@ -52,7 +57,7 @@ def captured_decisions(columns: Mapping[str, npt.NDArray[np.int64]]) -> Decision
     status = np.zeros(columns["kind"].size, np.int64)
     discarded[reports] = True
     status[reports] = columns["status"][discards]
-    return Decisions(discarded, status, answers.size - discards.size)
+    return Decisions(discarded, status, discards.size, answers.size - discards.size)
 
 
 def whole_batches(batches: Iterable[Columns]) -> Iterator[Columns]:
@@ -60,14 +65,15 @@ def whole_batches(batches: Iterable[Columns]) -> Iterator[Columns]:
     held: Columns = {}
     for batch in batches:
         if held and _are_apart(held, batch):
-            # By itself: to put it before this batch would copy all of that.
             yield held
-            held = {}
-        columns = _concatenated(held, batch) if held else batch
-        cut = _last_cut(columns)
-        if cut:
-            yield {name: values[:cut] for name, values in columns.items()}
-        held = {name: values[cut:] for name, values in columns.items()}
+            held = batch
+        elif held:
+            cut = _last_cut(held)
+            if cut:
+                yield {name: values[:cut] for name, values in held.items()}
+            held = _concatenated({name: values[cut:] for name, values in held.items()}, batch)
+        else:
+            held = batch
     if held:
         yield held
 
@@ -76,7 +82,7 @@ def _are_apart(before: Columns, after: Columns) -> bool:
     """Tell whether events can be cut between two batches; where reports are, more is to be seen."""
     times = before["time_ns"][-1:], after["time_ns"][:1]
     is_later = all(time.size for time in times) and times[0][0] != times[1][0]
-    return bool(is_later and not (before["kind"] == Kind.REPORT).any())
+    return bool(is_later and not (before["kind"] == REPORT).any())
 
 
 def _concatenated(before: Columns, after: Columns) -> Columns:
@@ -106,9 +112,9 @@ def _asked_and_answered(
     columns: Mapping[str, npt.NDArray[np.int64]],
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """Give the rows of reports, and of the discards that answer any."""
-    discards = np.flatnonzero(columns["kind"] == Kind.DISCARD)
+    discards = np.flatnonzero(columns["kind"] == DISCARD)
     answers = discards[columns["element"][discards] != NO_ELEMENT]
-    return np.flatnonzero(columns["kind"] == Kind.REPORT), answers
+    return np.flatnonzero(columns["kind"] == REPORT), answers
 
 
 def _joined(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import platform
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,27 +9,35 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import workbench
+from workbench.card import Card, Shown
+from workbench.errors import UsageError
 from workbench.model import model_digest
+from workbench.progress import working
 from workbench.replay.event_counts import DecisionCounts, EventCounts, late_notes
 from workbench.replay.identify import Identifiable, judge
 from workbench.replay.limits import seen_limits
 from workbench.replay.memory import host_error, is_otherwise, serve_run
+from workbench.replay.model_error import ErrorSoFar
 from workbench.replay.question import as_captured, ask, choose, touched
 from workbench.replay.settings import Cost, Device, Guest, Host, Settings
+from workbench.replay.summary import replay_card
 from workbench.schema import SCHEMA_VERSION
-from workbench.units import PAGE_BYTES, format_bytes
+from workbench.spelling import checks_names
+from workbench.trace import require_trace
+from workbench.units import PAGE_BYTES
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from workbench.replay.facts import TraceFacts
     from workbench.replay.ledger import Ledger
+    from workbench.replay.model_error import AtSamples
     from workbench.trace import Trace
     from workbench.trace.reader import Columns
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
-class Replay:
+class Replay(Shown):
     """A replayed trace.
 
     Attributes
@@ -86,44 +93,11 @@ class Replay:
             "events": self.events,
         }
 
-    def __repr__(self) -> str:
-        """Say what was replayed and how it ended, in one line."""
-        return (
-            f"<Replay of {self.trace.name}, {self.settings.label}: {self.events['total']:,} "
-            f"events, {self._final_text()} resident at the end, "
-            f"{self._error_text()}>"
-        )
-
-    def _repr_html_(self) -> str:
-        """Show the same in a notebook."""
-        rows = {
-            "settings": self.settings.label,
-            "events": f"{self.events['total']:,}",
-            "ranges discarded": f"{self.events['discarded']:,}",
-            "ranges skipped": f"{sum(self.events['skipped'].values()):,}",
-            "resident at the end": self._final_text(),
-            "model error": self._error_text(),
-            "notes": "; ".join(self.identifiable.notes) or "none",
-        }
-        cells = "".join(
-            f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>"
-            for name, text in rows.items()
-        )
-        return f"<p><b>Replay of {html.escape(self.trace.name)}</b></p><table>{cells}</table>"
-
-    def _final_text(self) -> str:
-        is_known = self.trace.manifest.saw_faults
-        return format_bytes(self.final_resident_bytes) if is_known else "unknown memory"
-
-    def _error_text(self) -> str:
-        error = self.model_error["resident_bytes"]
-        if error is None:
-            return f"model error unknown ({self.model_error['reason']})"
-        text = f"model error {error['mean']:.2%} on average"
-        final = error["final_pages"]
-        return text if final is None else f"{text}, {final:+,} pages at the end"
+    def _card(self) -> Card:
+        return replay_card(self)
 
 
+@checks_names
 def replay(
     trace: Trace,
     *,
@@ -132,6 +106,7 @@ def replay(
     host: Host | None = None,
     cost: Cost | None = None,
     settings: Settings | None = None,
+    progress: bool = True,
 ) -> Replay:
     """Replay `trace`: as captured, or with other settings where the trace can answer for them.
 
@@ -139,13 +114,27 @@ def replay(
     ----------
     device, guest, host, cost, settings
         What to change; what is left out stays as captured.  Settings are all of them in one.
+    progress
+        Whether to show on a terminal or in a notebook, after a second, that it is still at work.
 
     Raises
     ------
     UnanswerableError
         The trace does not hold what the answer needs; the message says what.
+    UsageError
+        A name or a value cannot be.
     InputError
         The trace is damaged.
+
+    Examples
+    --------
+    >>> import workbench as wb
+    >>> trace = wb.read_trace("traces/churn-on.trace")
+    >>> run = wb.replay(trace)
+    >>> run.model_error["resident_bytes"]["final_pages"]
+    0
+    >>> wb.replay(trace, guest=wb.Guest(poison_val=0xAAAAAAAA)).events["skipped"]["poisoned"]
+    298
 
     Notes
     -----
@@ -153,6 +142,12 @@ def replay(
     answered.  Samples are read only to compare it with them.
     """
     settings = choose(settings, device=device, guest=guest, host=host, cost=cost)
+    require_trace(trace)
+    with working(f"replaying {trace.name}, {settings.label}", is_shown=progress):
+        return _replay(trace, settings)
+
+
+def _replay(trace: Trace, settings: Settings) -> Replay:
     known, identifiable, replayed, run = ask(trace, settings)
     error = dict(known.model_error)
     if settings.host.is_chosen or (known.facts.swaps and is_otherwise(run, known.run)):
@@ -181,6 +176,25 @@ def replay(
     )
 
 
+def at_samples(run: Replay) -> list[AtSamples]:
+    """Give what a replay as captured says at the moments at which the host measured, by machine.
+
+    Raises
+    ------
+    UsageError
+        The run has other settings, and those nobody measured.
+    """
+    if not run.settings.runs_as_captured:
+        raise UsageError(
+            f"{run.trace.name} was replayed with {run.settings.label}, and measured as captured; "
+            "compare a replay without settings"
+        )
+    error = ErrorSoFar(run.trace, run.initial_resident_pages, run.initial_swapped_pages)
+    error.add(run.columns, run.ledger)
+    return error.at_samples()
+
+
+@checks_names
 def identify(
     trace: Trace,
     settings: Settings | None = None,
@@ -189,7 +203,25 @@ def identify(
     guest: Guest | None = None,
     host: Host | None = None,
 ) -> Identifiable:
-    """Judge whether `trace` can answer for these settings, without answering."""
+    """Judge whether `trace` can answer for these settings, without answering.
+
+    Parameters
+    ----------
+    settings, device, guest, host
+        What to change, as for `replay`.
+
+    Raises
+    ------
+    InputError
+        The trace is damaged.
+
+    Examples
+    --------
+    >>> import workbench as wb
+    >>> trace = wb.read_trace("traces/churn-on.trace")
+    >>> identify(trace, guest=wb.Guest(reporting_order=0)).answerable
+    False
+    """
     chosen = choose(settings, device=device, guest=guest, host=host)
     return judge(captured_facts(trace), chosen)
 
@@ -208,6 +240,7 @@ def lineage(trace: Trace, settings: Settings) -> dict[str, Any]:
     """Say what a result for these settings is made of."""
     return {
         "trace": trace.digest,
+        "recording": _recording(trace),
         "settings": settings.model_dump(),
         **made_with(),
     }
@@ -217,8 +250,18 @@ def lineage_of_files(trace: Trace, settings: Settings) -> dict[str, Any]:
     """Say the same of a trace that may be larger than memory, by its files."""
     return {
         "trace_files": trace.files_digest,
+        "recording": _recording(trace),
         "settings": settings.model_dump(),
         **made_with(),
+    }
+
+
+def _recording(trace: Trace) -> dict[str, Any]:
+    """Say what the trace is called, and when it began and how long it took."""
+    return {
+        "name": trace.name,
+        "start_time_ns": trace.manifest.start_time_ns,
+        "duration_ns": trace.manifest.duration_ns,
     }
 
 

@@ -7,10 +7,11 @@ lists come near to that, one size at a time (`workbench.replay.memory`).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.card import Card, Shown
 from workbench.errors import InputError, UsageError
 from workbench.model import page_states
 from workbench.model.curve import (
@@ -23,14 +24,18 @@ from workbench.model.curve import (
     run_uses,
 )
 from workbench.model.reclaim import Moves
+from workbench.progress import working
 from workbench.replay.door import lineage
-from workbench.replay.limits import limits_under, reclaim_constants
+from workbench.replay.limits import AMPLE_BYTES, limits_under, reclaim_constants
 from workbench.replay.memory import ModelledHost, recency_note
 from workbench.replay.page_space import hosts_at_start, in_one_space
 from workbench.replay.plain_requests import SwapCounts, counted
 from workbench.replay.question import ask, choose, touched
+from workbench.replay.summary import curve_card
 from workbench.schema import FaultFlag, Kind, PageState
-from workbench.units import NANOSECONDS, PAGE_BYTES, format_bytes
+from workbench.spelling import checks_names
+from workbench.trace import require_trace
+from workbench.units import NANOSECONDS, PAGE_BYTES
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -40,12 +45,9 @@ if TYPE_CHECKING:
     from workbench.replay.settings import Device, Guest, Host, Settings
     from workbench.trace import Trace
 
-_AMPLE_BYTES: Final = 1 << 60
-"""Memory with which nothing goes to swap, the most a host may be asked to have."""
-
 
 @dataclass(frozen=True, repr=False, kw_only=True)
-class Curve:
+class Curve(Shown):
     """What a trace's guests make hosts of every size swap.
 
     Attributes
@@ -78,22 +80,25 @@ class Curve:
         return self.trace.manifest.access_interval_ns is not None
 
     def bytes_for(self, pages_per_second: float) -> int | None:
-        """Give the smallest memory with which no more is read and written, on average.
+        """Give the smallest memory, in bytes, with which no more is swapped, on average.
 
+        Parameters
+        ----------
+        pages_per_second
+            Pages of 4 KiB that are read and written.
+
+        Returns
+        -------
         None where no memory is enough, because more were in swap before and are read.
         """
         pages = self.counts.pages_for(pages_per_second * self.duration_s)
         return None if pages is None else pages * PAGE_BYTES
 
-    def __repr__(self) -> str:
-        """Say what it is of, and how much memory makes swap needless."""
-        least_bytes = self.bytes_for(0)
-        answer = "some was in swap before, and is read with any memory"
-        if least_bytes is not None:
-            answer = f"nothing swapped from {format_bytes(least_bytes)} on"
-        return f"<Curve of {self.trace.name}, {self.settings.label}: {answer}>"
+    def _card(self) -> Card:
+        return curve_card(self)
 
 
+@checks_names
 def curve(
     trace: Trace,
     *,
@@ -101,6 +106,7 @@ def curve(
     guest: Guest | None = None,
     host: Host | None = None,
     settings: Settings | None = None,
+    progress: bool = True,
 ) -> Curve:
     """Say what hosts of every memory size would swap for the guests of `trace`.
 
@@ -109,6 +115,8 @@ def curve(
     device, guest, host, settings
         What to change, as for a replay.  Of the host only its swap can be chosen: a device keeps
         copies, zram does not.
+    progress
+        Whether to show on a terminal or in a notebook, after a second, that it is still at work.
 
     Raises
     ------
@@ -118,7 +126,19 @@ def curve(
         Settings that are of one memory size, of another policy, or of costs.
     InputError
         The trace is damaged, or has no duration.
+
+    Examples
+    --------
+    >>> import workbench as wb
+    >>> found = wb.curve(wb.read_trace("traces/pressure-order0.trace"))
+    >>> found.bytes_for(pages_per_second=100) // 2**20
+    317
+
+    Source: R. L. Mattson, J. Gecsei, D. R. Slutz and I. L. Traiger, "Evaluation techniques for
+    storage hierarchies", IBM Systems Journal 9(2), 1970, for a host that swaps what was touched
+    longest ago; docs/curve.md says how far Linux's two lists are from that.
     """
+    require_trace(trace)
     settings = choose(settings, device=device, guest=guest, host=host)
     _refuse_other_questions(settings)
     if trace.manifest.duration_ns <= 0:
@@ -126,6 +146,11 @@ def curve(
             f"{trace.path}: the manifest says that the capture took no time, expected a duration "
             "for pages a second; capture it again"
         )
+    with working(f"following {trace.name}, {settings.label}", is_shown=progress):
+        return _curve(trace, settings)
+
+
+def _curve(trace: Trace, settings: Settings) -> Curve:
     ample = settings.model_copy(update={"host": _ample(settings.host)})
     asked = ask(trace, ample)
     replayed, run = touched(trace, asked.known.facts, ample, asked.replayed)
@@ -148,7 +173,7 @@ def curve(
 
 
 def _ample(host: Host) -> Host:
-    return host.model_copy(update={"memory_bytes": _AMPLE_BYTES, "reclaim": "least-recent"})
+    return host.model_copy(update={"memory_bytes": AMPLE_BYTES, "reclaim": "least-recent"})
 
 
 def _refuse_other_questions(settings: Settings) -> None:

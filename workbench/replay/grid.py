@@ -7,8 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from workbench.errors import UsageError
+from workbench.progress import told
 from workbench.replay.door import Replay, replay
 from workbench.replay.question import as_captured
+from workbench.spelling import checks_names
+from workbench.trace import require_trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -17,12 +20,13 @@ if TYPE_CHECKING:
     from workbench.trace import Trace
 
 
+@checks_names
 def replay_all(
     trace: Trace,
     settings: Iterable[Settings],
     *,
     workers: int | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] | bool = True,
 ) -> list[Replay]:
     """Replay `trace` with each of these settings: read and replayed as captured only once.
 
@@ -32,7 +36,8 @@ def replay_all(
         Threads; by default one for each processor.  Kernels run beside each other, and are compiled
         by whoever needs one first.
     progress
-        Told how many are done, after each.
+        Whether to show on a terminal or in a notebook, after a second, how many are done; or what
+        is called with 1 after each.
 
     Returns
     -------
@@ -47,14 +52,19 @@ def replay_all(
     """
     if workers is not None and workers < 1:
         raise UsageError(f"workers is {workers}, expected 1 or more")
-    as_captured(trace)
-    runs = []
-    with ThreadPoolExecutor(workers or len(os.sched_getaffinity(0))) as pool:
+    require_trace(trace)
+    asked, runs = list(settings), []
+    threads = workers or len(os.sched_getaffinity(0))
+    with (
+        told("replays", len(asked), progress=progress) as count,
+        ThreadPoolExecutor(threads) as pool,
+    ):
+        as_captured(trace)
+        tasks = [pool.submit(replay, trace, settings=each, progress=False) for each in asked]
         try:
-            for task in [pool.submit(replay, trace, settings=each) for each in settings]:
+            for task in tasks:
                 runs.append(task.result())
-                if progress is not None:
-                    progress(len(runs))
+                count(1)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

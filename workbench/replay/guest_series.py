@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from workbench.errors import UsageError
+from workbench.card import Card, Shown
+from workbench.errors import UnidentifiableError, UsageError
 from workbench.model.guest import (
     THOUSANDTHS,
     FreeShares,
@@ -27,10 +28,13 @@ from workbench.model.guest import (
 )
 from workbench.replay.door import made_with
 from workbench.replay.settings import Guest
+from workbench.schema import UNKNOWN
 from workbench.trace import Reporting
-from workbench.units import HUGE_PAGE_ORDER, NANOSECONDS, PAGE_BYTES, format_ns
+from workbench.units import HUGE_PAGE_ORDER, NANOSECONDS, PAGE_BYTES, format_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import numpy.typing as npt
 
     from workbench.trace import GuestSeries
@@ -45,7 +49,9 @@ include/linux/page_reporting.h, PAGE_REPORTING_CAPACITY.
 _LEAST_DELAY_NS: Final = 1_000_000
 """A jiffy of a guest of 1,000 Hz: no timer of Linux's work queues is finer."""
 
-_RUNS: Final = 16
+RUNS: Final = 16
+"""Choices of what samples leave open that a prediction is the mean of."""
+
 _STEPS: Final = (1, 5, 7)
 """Each run takes other instants for what no sample tells.  Multiples of steps that share no factor
 with the number of runs spread the three of them evenly (a rank-1 lattice)."""
@@ -101,8 +107,8 @@ class Sampling:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SeriesPrediction:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SeriesPrediction(Shown):
     """What a series predicts under some settings of reporting.
 
     Attributes
@@ -136,14 +142,18 @@ class SeriesPrediction:
     @property
     def label(self) -> str:
         """Name the settings the way people say them."""
-        return (
-            f"order {self.reporting.order}, delay {format_ns(self.reporting.delay_ns)}, "
-            f"capacity {self.reporting.capacity}"
-        )
+        return self.reporting.label
 
-    def __repr__(self) -> str:
-        """Say what was predicted, in one line."""
-        return f"<SeriesPrediction of {self.series.name}: {self.label}>"
+    def _card(self) -> Card:
+        peak, final = self.resident_bytes.max(), self.resident_bytes[-1]
+        return Card(
+            title=f"SeriesPrediction of {self.series.name}, {self.label}",
+            facts=[
+                ("resident", f"{format_bytes(peak)} at most, {format_bytes(final)} at the end"),
+                ("as sampled", "yes, as far as is known" if self.is_as_sampled else "no"),
+            ],
+            remarks=self.notes,
+        )
 
 
 def reporting_of(guest: Guest, sampled: Reporting | None = None) -> Reporting:
@@ -187,36 +197,23 @@ def predict_series(
     ------
     UsageError
         `guest` asks for anything but reporting, or for a delay below a millisecond.
+    UnidentifiableError
+        Nobody asked what is free in huge pages.
     """
+    _require_huge_pages(series)
     sampling = sampling or Sampling()
     reporting = reporting_of(guest or Guest(), series.reporting)
-    samples = series.columns
-    order = reporting.order
-    shares = sampling.shares
-    free_large_pages = samples["free_huge_pages"] << HUGE_PAGE_ORDER
-    small, large = reportable_pages(samples["free_pages"], free_large_pages, order, shares)
-    columns = SeriesColumns(
-        time_ns=samples["time_ns"],
-        free_pages=samples["free_pages"],
-        small_pages=small,
-        large_pages=large,
-        swing_pages=hidden_swing_pages(small + large, sampling.swing_rows),
-    )
-    constants = SeriesConstants(
-        order=order,
-        delay_ns=reporting.delay_ns,
-        capacity=reporting.capacity,
-        low_watermark_pages=low_watermark_pages(int(samples["total_bytes"].max()) // PAGE_BYTES),
-        lag_ns=sampling.lag_ns,
-        shares=shares,
-    )
-    used_bytes = samples["total_bytes"] - _reported_bytes(columns, constants)
+    columns, constants = model_inputs(series, reporting, sampling)
+    swing = hidden_swing_pages(columns.small_pages + columns.large_pages, sampling.swing_rows)
+    columns = columns._replace(swing_pages=swing)
+    reported_bytes = reported_pages(columns, constants, range(RUNS)) * PAGE_BYTES // RUNS
+    used_bytes = series.columns["total_bytes"] - reported_bytes
     return SeriesPrediction(
         series=series,
         reporting=reporting,
         sampling=sampling,
         resident_bytes=used_bytes + sampling.own_bytes,
-        notes=_notes(order),
+        notes=_notes(reporting.order),
         lineage={
             "series": series.digest,
             "settings": {
@@ -228,21 +225,55 @@ def predict_series(
     )
 
 
-def _reported_bytes(columns: SeriesColumns, constants: SeriesConstants) -> npt.NDArray[np.int64]:
-    """Average what is reported at each sample over choices of what samples leave open."""
+def model_inputs(
+    series: GuestSeries, reporting: Reporting, sampling: Sampling
+) -> tuple[SeriesColumns, SeriesConstants]:
+    """Give what the kernels take, where nothing swings between two samples."""
+    samples = series.columns
+    order, shares = reporting.order, sampling.shares
+    free_large_pages = samples["free_huge_pages"] << HUGE_PAGE_ORDER
+    small, large = reportable_pages(samples["free_pages"], free_large_pages, order, shares)
+    columns = SeriesColumns(
+        time_ns=samples["time_ns"],
+        free_pages=samples["free_pages"],
+        small_pages=small,
+        large_pages=large,
+        swing_pages=np.zeros_like(small),
+    )
+    constants = SeriesConstants(
+        order=order,
+        delay_ns=reporting.delay_ns,
+        capacity=reporting.capacity,
+        low_watermark_pages=low_watermark_pages(int(samples["total_bytes"].max()) // PAGE_BYTES),
+        lag_ns=sampling.lag_ns,
+        shares=shares,
+    )
+    return columns, constants
+
+
+def reported_pages(
+    columns: SeriesColumns, constants: SeriesConstants, runs: Iterable[int]
+) -> npt.NDArray[np.int64]:
+    """Sum what is reported at each sample over runs that choose what samples leave open.
+
+    Parameters
+    ----------
+    runs
+        Numbers below `RUNS`: each stands for other instants, all of them for any.
+    """
     pages = np.zeros(columns.time_ns.size, np.int64)
-    for run in range(_RUNS):
+    for run in runs:
         # The middles of as many equal parts as there are runs, each taken once.
-        change, swing, first_pass = (2 * (run * step % _RUNS) + 1 for step in _STEPS)
+        change, swing, first_pass = (2 * (run * step % RUNS) + 1 for step in _STEPS)
         state = new_state(columns.time_ns.size)
         instants = Instants(
-            first_pass_ns=constants.delay_ns * first_pass // (2 * _RUNS),
-            change_thousandths=THOUSANDTHS * change // (2 * _RUNS),
-            swing_thousandths=THOUSANDTHS * swing // (2 * _RUNS),
+            first_pass_ns=constants.delay_ns * first_pass // (2 * RUNS),
+            change_thousandths=THOUSANDTHS * change // (2 * RUNS),
+            swing_thousandths=THOUSANDTHS * swing // (2 * RUNS),
         )
         run_series(columns, constants, instants, state)
         pages += state.reported_pages
-    return pages * PAGE_BYTES // _RUNS
+    return pages
 
 
 def _notes(order: int) -> tuple[str, ...]:
@@ -252,3 +283,11 @@ def _notes(order: int) -> tuple[str, ...]:
         return ("order 0: the only series it was tried on came out 4 to 7 % higher than predicted",)
     known = f"samples tell free memory of orders 0 and {HUGE_PAGE_ORDER} apart, and no others"
     return (f"order {order}: {known}; how much lies in this order is an assumption",)
+
+
+def _require_huge_pages(series: GuestSeries) -> None:
+    if (series.columns["free_huge_pages"] == UNKNOWN).any():
+        raise UnidentifiableError(
+            f"{series.name}: does not tell what is free in blocks of 2 MiB or more, expected "
+            "free_huge_pages; sample /proc/buddyinfo too, or give its share in a study"
+        )

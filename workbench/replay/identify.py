@@ -10,11 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from workbench.card import Card, Shown
 from workbench.errors import UnidentifiableError
 from workbench.model import GuestPoison, negotiate
 from workbench.replay.facts import NO_FAULTS
 from workbench.replay.reporting import clears_anew, guest_poison, reporting_under
 from workbench.replay.settings import Settings
+from workbench.replay.summary import identifiable_card
 from workbench.units import PAGE_BYTES, format_ns
 
 if TYPE_CHECKING:
@@ -31,6 +33,10 @@ PLACED: Final = (
 )
 
 
+CANNOT_BE_PLACED: Final = "cannot be placed anew: "
+"""In a reason, before what stands in the way."""
+
+
 CLEARED: Final = (
     "a guest with init_on_free clears all of its memory at boot: here as steadily as the boot of "
     "the capture touched its part, and within the same time"
@@ -43,8 +49,8 @@ HINTS_LEFT_OUT: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identifiable:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Identifiable(Shown):
     """Whether a trace can answer a question, and why not."""
 
     answerable: bool
@@ -54,8 +60,11 @@ class Identifiable:
     """What the answer leaves open."""
 
     def noting(self, notes: Sequence[str]) -> Identifiable:
-        """Give the same, with more that the answer leaves open."""
+        """Give the same, with `notes` on more that the answer leaves open."""
         return replace(self, notes=(*self.notes, *notes))
+
+    def _card(self) -> Card:
+        return identifiable_card(self)
 
     def to_dict(self) -> dict[str, object]:
         """Give the judgement as JSON takes it."""
@@ -308,8 +317,8 @@ def _judge_placing(machine: MachineFacts, settings: Settings, change: str) -> st
     if not found:
         return None
     return (
-        f"{change} the guest would use other addresses, and what it takes and gives back cannot "
-        f"be placed anew: {'; '.join(found)}"
+        f"{change} the guest would use other addresses, and what it takes and gives back "
+        f"{CANNOT_BE_PLACED}{'; '.join(found)}"
     )
 
 

@@ -15,11 +15,11 @@ from workbench.replay.door import lineage_of_files
 from workbench.replay.event_counts import DecisionCounts, EventCounts, late_notes
 from workbench.replay.facts import FactsSoFar
 from workbench.replay.identify import Identifiable, UnanswerableError, is_placed, judge
-from workbench.replay.memory import ModelledHost, host_notes
+from workbench.replay.memory import host_notes
 from workbench.replay.model_error import ErrorSoFar
 from workbench.replay.placement import knows_what_is_free
 from workbench.replay.settings import Settings
-from workbench.replay.tallies import COLUMNS, MachineTallies
+from workbench.replay.tallies import COLUMNS, MachineTallies, ServedMachines
 from workbench.schema import EVENTS
 
 if TYPE_CHECKING:
@@ -63,11 +63,12 @@ class ReplayInBatches:
         self._row_count = row_count
         self._progress = progress or (lambda _: None)
         self._as_captured = MachineTallies(trace, Settings())
+        self._otherwise: MachineTallies | None = None
+        self._served: ServedMachines | None = None
         self._facts = FactsSoFar(trace)
         self._error = ErrorSoFar(trace, self.initial_resident_pages, self.initial_swapped_pages)
         self._differences = DecisionCounts()
         self._counts = EventCounts()
-        self._host: ModelledHost | None = None
         self._is_begun = False
 
     @property
@@ -98,12 +99,12 @@ class ReplayInBatches:
         if self._is_begun:
             raise UsageError("the batches of a replay are given once; make another ReplayInBatches")
         self._is_begun = True
-        replay_otherwise = self._otherwise()
+        if self.settings.host.is_chosen:
+            self._served = ServedMachines(self.trace, self.settings)
+        elif not self.settings.runs_as_captured:
+            self._otherwise = MachineTallies(self.trace, self.settings)
         for events in self._events():
-            tallied = self._replay_as_captured(events)
-            if replay_otherwise is not None:
-                tallied = replay_otherwise(events)
-                self._progress(events.columns["kind"].size)
+            tallied = self._replay(events)
             self._counts.add_tallied(tallied)
             yield tallied
         self._refuse()
@@ -116,24 +117,21 @@ class ReplayInBatches:
             yield happened(columns)
             self._progress(columns["kind"].size)
 
-    def _replay_as_captured(self, events: Happened) -> Tallied:
-        keeps_ledger = self._error.needs_rows
-        tallied, ledger = self._as_captured.apply(events, keeps_ledger=keeps_ledger)
-        if keeps_ledger:
-            self._error.add(events.columns, ledger)
-        self._facts.add_tallied(tallied)
-        self._differences.add_tallied(tallied, events.decisions)
-        return tallied
-
-    def _otherwise(self) -> Callable[[Happened], Tallied] | None:
-        """Give what replays events with the device as asked for, and the host if that was."""
+    def _replay(self, events: Happened) -> Tallied:
+        """Replay events as captured, and as asked for, and give what came of them then."""
+        replayed = self._as_captured.apply(
+            events, keeps_ledger=self._error.needs_rows, served=self._served
+        )
+        if self._error.needs_rows:
+            self._error.add(events.columns, replayed.ledger)
+        self._facts.add_tallied(replayed.tallied)
+        self._differences.add_tallied(replayed.tallied, events.decisions)
         if self.settings.runs_as_captured:
-            return None
-        machines = MachineTallies(self.trace, self.settings)
-        if not self.settings.host.is_chosen:
-            return lambda events: machines.apply(events)[0]
-        self._host = host = ModelledHost(self.trace, self.settings, None)
-        return lambda events: machines.serve(events, host)
+            return replayed.tallied
+        self._progress(events.columns["kind"].size)
+        if self._otherwise is not None:
+            return self._otherwise.apply(events).tallied
+        return replayed.served or replayed.tallied
 
     def _refuse(self) -> None:
         facts, settings = self._facts.facts(), self.settings
@@ -147,8 +145,9 @@ class ReplayInBatches:
         """Give what is known once all batches were given, as JSON takes it."""
         captured = self._differences.to_dict()
         notes = late_notes(self._counts.surprises, captured["surprises"])
-        if self._host is not None:
-            host = host_notes(self.trace, self.settings, None, self._host.unmet_bytes)
+        if self._served is not None:
+            unmet_bytes = self._served.host.unmet_bytes
+            host = host_notes(self.trace, self.settings, None, unmet_bytes)
             notes = [*host, *notes]
         identifiable = judge(self._facts.facts(), self.settings).noting(notes)
         return {

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 POLICIES: Final = {"two-list": TWO_LISTS, "least-recent": LEAST_RECENT}
 
+AMPLE_BYTES: Final = 1 << 60
+"""Memory with which nothing goes to swap, the most a host may be asked to have."""
+
 _AMPLE_PAGES: Final = 1 << 40
 """Room in swap where nobody says how much there is: more than there can be."""
 
@@ -130,7 +133,7 @@ def reclaim_constants(trace: Trace, host: Host, limits: Limits) -> ReclaimConsta
         swap_pages=_AMPLE_PAGES if host.swap_bytes is None else host.swap_bytes // PAGE_BYTES,
         keeps_copies=not answers_at_once,
         readahead_pages=1 if answers_at_once else 1 << page_cluster,
-        skips_zeros=_version(captured.kernel) >= _SKIPS_ZEROS_SINCE,
+        skips_zeros=linux_version(captured.kernel) >= _SKIPS_ZEROS_SINCE,
         writes_zeros=host.content == "zero",
     )
 
@@ -147,7 +150,7 @@ def _watermarks(memory_pages: int) -> tuple[int, int]:
     return min_pages + step_pages, min_pages + 2 * step_pages
 
 
-def _version(kernel: str) -> tuple[int, ...]:
+def linux_version(kernel: str) -> tuple[int, ...]:
     """Read major and minor from a kernel's release."""
     numbers = re.match(r"(\d+)\.(\d+)", kernel)
     return tuple(int(number) for number in numbers.groups()) if numbers else ()

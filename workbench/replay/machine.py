@@ -158,6 +158,7 @@ def machine_constants(
     return Constants(
         blocks=_lay_out(machine),
         huge_page_pages=_HUGE_PAGE_PAGES,
+        huge_page_shift=_HUGE_PAGE_PAGES.bit_length() - 1,
         frees_empty_page_tables=frees_empty_page_tables,
         poison_val=AS_CAPTURED if poison_val is None else poison_val,
         discard_inhibited=AS_CAPTURED if inhibited is None else int(inhibited),

@@ -75,18 +75,25 @@ class ModelledHost:
     ----------
     seen
         Memory the guests' RAM had in the capture.
+
+    Attributes
+    ----------
+    space
+        The pages of all machines of the trace.
+    limits
+        Memory there is for them.
     """
 
     def __init__(self, trace: Trace, settings: Settings, seen: Limits | None) -> None:
-        self._space = page_space(trace, settings)
-        _refuse_too_many_pages(trace, self._space)
-        self._limits = limits_under(settings.host, seen)
+        self.space = page_space(trace, settings)
+        _refuse_too_many_pages(trace, self.space)
+        self.limits = limits_under(settings.host, seen)
         host = in_one_space(hosts_at_start(trace))
         self._memory = Memory(
-            constants=self._space.constants,
-            rules=reclaim_constants(trace, settings.host, self._limits),
+            constants=self.space.constants,
+            rules=reclaim_constants(trace, settings.host, self.limits),
             host=host,
-            reclaim=new_reclaim(host.pages.size, self._space.block_vm.size),
+            reclaim=new_reclaim(host.pages.size, self.space.block_vm.size),
             moves=new_moves(0),
         )
         begin_lists(self._memory)
@@ -101,7 +108,11 @@ class ModelledHost:
         ledger
             What became of them without this model, for what the device decided.
         """
-        rows, requests = _requests(columns, ledger, self._space, self._limits)
+        rows, requests = requests_of(columns, ledger, self.space, self.limits)
+        return Served(self.space, rows, requests, self.serve_requests(requests))
+
+    def serve_requests(self, requests: Requests) -> Moves:
+        """Let the host serve what the guests ask next, and say what it did."""
         touches = requests.kind != Kind.DISCARD
         room = 2 * int(requests.page_count[touches].sum()) + 1000
         while True:
@@ -113,7 +124,7 @@ class ModelledHost:
         self._memory = begun
         moves = written_moves(begun)
         begun.reclaim.counts[ROW] = 0
-        return Served(self._space, rows, requests, moves)
+        return moves
 
     def memory_with_room(self) -> Memory:
         """Give the host as it is, for `run_served_tally`, with room for the moves that wait.
@@ -128,7 +139,7 @@ class ModelledHost:
             room = memory.host.pages.size + 2 * brought + MOVES_AT_ONCE
             self._memory = memory = memory._replace(moves=new_moves(room))
             # Of settings alone there is one limit: those that were seen are known at the end.
-            memory.reclaim.counts[LIMIT_PAGES] = self._limits.pages[0]
+            memory.reclaim.counts[LIMIT_PAGES] = self.limits.pages[0]
         return memory
 
     @property
@@ -176,7 +187,7 @@ def serve_trace(
     return written(columns, host.serve(columns, ledger)), host.unmet_bytes
 
 
-def _requests(
+def requests_of(
     columns: Columns, ledger: Ledger, space: PageSpace, limits: Limits
 ) -> tuple[npt.NDArray[np.intp], Requests]:
     """Say what the guests do to pages: touches, frees and what the device lets them give back.
@@ -215,23 +226,8 @@ def _requests(
 def written(columns: Columns, served: Served) -> Columns:
     """Put the moves in the place of the events that they stand for."""
     kept = np.flatnonzero(~np.isin(columns["kind"], _DECIDED))
-    moves, space = served.moves, served.space
-    at = served.rows[moves.request]
-    firsts = space.constants.blocks[:, FIRST_PAGE]
-    block = np.searchsorted(firsts, moves.page, side="right") - 1
-    vm = space.block_vm[block]
-    new: Columns = {
-        "time_ns": columns["time_ns"][at],
-        "sequence": np.zeros(at.size, np.int64),
-        "vm": vm,
-        "kind": moves.kind,
-        "ram_block": block - space.first_block[vm],
-        "offset_bytes": (moves.page - firsts[block]) * PAGE_BYTES,
-        "length_bytes": moves.page_count * PAGE_BYTES,
-        "status": moves.status,
-        "element": np.full(at.size, NO_ELEMENT, np.int64),
-        "duration_ns": np.zeros(at.size, np.int64),
-    }
+    at = served.rows[served.moves.request]
+    new = columns_of_moves(columns["time_ns"][at], served.moves, served.space)
     # What a request makes the host do comes before the request's own event, such as a report.
     order = np.argsort(np.concatenate((2 * at, 2 * kept + 1)), kind="stable")
     written = {
@@ -240,6 +236,31 @@ def written(columns: Columns, served: Served) -> Columns:
     }
     written["sequence"] = np.arange(order.size, dtype=written["sequence"].dtype)
     return written
+
+
+def columns_of_moves(time_ns: npt.NDArray[np.int64], moves: Moves, space: PageSpace) -> Columns:
+    """Give moves as the columns of the table of events, in their order, not numbered yet.
+
+    Parameters
+    ----------
+    time_ns
+        When each was.
+    """
+    firsts = space.constants.blocks[:, FIRST_PAGE]
+    block = np.searchsorted(firsts, moves.page, side="right") - 1
+    vm = space.block_vm[block]
+    return {
+        "time_ns": time_ns,
+        "sequence": np.zeros(time_ns.size, np.int64),
+        "vm": vm,
+        "kind": moves.kind,
+        "ram_block": block - space.first_block[vm],
+        "offset_bytes": (moves.page - firsts[block]) * PAGE_BYTES,
+        "length_bytes": moves.page_count * PAGE_BYTES,
+        "status": moves.status,
+        "element": np.full(time_ns.size, NO_ELEMENT, np.int64),
+        "duration_ns": np.zeros(time_ns.size, np.int64),
+    }
 
 
 def is_otherwise(run: TraceRun, captured: TraceRun) -> bool:

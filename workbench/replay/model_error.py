@@ -43,6 +43,17 @@ class Measured(NamedTuple):
     swapped_bytes: npt.NDArray[np.int64]
 
 
+class AtSamples(NamedTuple):
+    """What a replay says of one machine at the moments of its samples.  Shape (sample,)."""
+
+    measured: Measured
+    resident_bytes: npt.NDArray[np.int64]
+    """As the replay has it, like the next."""
+    swapped_bytes: npt.NDArray[np.int64]
+    is_quiet: npt.NDArray[np.bool_]
+    """Whether nothing moved pages shortly before, during or after the sample."""
+
+
 class ErrorSoFar:
     """The distance of a replay as captured from the samples, of events that come in batches.
 
@@ -101,6 +112,10 @@ class ErrorSoFar:
         ):
             if machine.is_measured:
                 machine.add(own)
+
+    def at_samples(self) -> list[AtSamples]:
+        """Give what was added up to each sample, machine by machine, as if no event followed."""
+        return [machine.at_samples() for machine in self._machines]
 
     def document(self) -> dict[str, Any]:
         """Compare what was added with the samples, as if no event followed.
@@ -170,10 +185,19 @@ class _MachineSoFar:
         self._swapped_pages.add(rows.time_ns, rows.swapped_delta_pages)
         self._moved_until_ns.add(rows.time_ns, rows.moved_until_ns)
 
+    def at_samples(self) -> AtSamples:
+        """Give what the machine's events came to at each sample."""
+        measured = self._measured
+        return AtSamples(
+            measured,
+            self._resident_pages.at_instants() * PAGE_BYTES,
+            self._swapped_pages.at_instants() * PAGE_BYTES,
+            self._moved_until_ns.at_instants() < measured.time_ns - QUIET_BEFORE_NS,
+        )
+
     def document(self) -> dict[str, Any]:
         """Compare the machine with its samples."""
-        measured = self._measured
-        is_quiet = self._moved_until_ns.at_instants() < measured.time_ns - QUIET_BEFORE_NS
+        measured, resident_bytes, swapped_bytes, is_quiet = self.at_samples()
         error: dict[str, Any] = {
             "name": self._name,
             "resident_bytes": None,
@@ -186,15 +210,15 @@ class _MachineSoFar:
             error["reason"] = "the trace has no samples of this machine"
             return error
         reasons = [] if is_quiet.any() else ["no sample was taken while nothing moved"]
-        for name, pages, measured_bytes in (
-            ("resident_bytes", self._resident_pages, measured.resident_bytes),
-            ("swapped_bytes", self._swapped_pages, measured.swapped_bytes),
+        for name, predicted_bytes, measured_bytes in (
+            ("resident_bytes", resident_bytes, measured.resident_bytes),
+            ("swapped_bytes", swapped_bytes, measured.swapped_bytes),
         ):
             if (measured_bytes == UNKNOWN).any():
                 reasons.append(f"{name} were not measured")
                 continue
             error[name] = _distance(
-                pages.at_instants() * PAGE_BYTES - measured_bytes,
+                predicted_bytes - measured_bytes,
                 measured_bytes,
                 measured.time_ns,
                 is_quiet,

@@ -58,8 +58,15 @@ class SwapCounts:
         return moved
 
     def pages_for(self, most_moved_pages: float) -> int | None:
-        """Give the smallest memory, in pages, with which at most this many are read and written.
+        """Give the smallest memory, in pages, with which no more are read and written.
 
+        Parameters
+        ----------
+        most_moved_pages
+            Pages that may be, over the whole of it.
+
+        Returns
+        -------
         None where no memory is enough, because more were in swap before and are read.
         """
         enough = np.flatnonzero(self.moved_pages <= most_moved_pages)

@@ -18,6 +18,7 @@ from workbench.replay.model_error import ErrorSoFar
 from workbench.replay.placement import place_trace, with_touches
 from workbench.replay.settings import Cost, Device, Guest, Host, Settings
 from workbench.replay.trace_run import TraceRun, run_trace
+from workbench.trace import require_trace
 
 if TYPE_CHECKING:
     from workbench.trace import Trace
@@ -47,10 +48,20 @@ _KNOWN: Final[WeakKeyDictionary[Trace, AsCaptured]] = WeakKeyDictionary()
 
 def as_captured(trace: Trace) -> AsCaptured:
     """Replay a trace as captured, or give what that said the last time."""
+    require_trace(trace)
     known = _KNOWN.get(trace)
     if known is None:
         known = _KNOWN[trace] = AsCaptured(trace)
     return known
+
+
+_TABLES: Final[dict[str, type[object]]] = {
+    "settings": Settings,
+    "device": Device,
+    "guest": Guest,
+    "host": Host,
+    "cost": Cost,
+}
 
 
 class Question(NamedTuple):
@@ -82,8 +93,18 @@ def ask(trace: Trace, settings: Settings) -> Question:
 
 
 def choose(settings: Settings | None, **tables: Device | Guest | Host | Cost | None) -> Settings:
-    """Put tables of settings into one, or take all of them in one, but not both."""
+    """Put tables of settings into one, or take all of them in one, but not both.
+
+    Raises
+    ------
+    UsageError
+        Both are given, or something that is no such table.
+    """
     given: dict[str, Any] = {name: table for name, table in tables.items() if table is not None}
+    for name, table in {"settings": settings, **given}.items():
+        expected = _TABLES[name]
+        if table is not None and not isinstance(table, expected):
+            raise UsageError(f"{name} is {table!r}, expected {expected.__name__}(...)")
     if settings is None:
         return Settings(**given)
     if given:

@@ -5,15 +5,16 @@ Every setting that is None stays as it was captured.
 
 from __future__ import annotations
 
-import difflib
-import re
-import tomllib
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
 
-from workbench.errors import InputError, UsageError
-from workbench.units import GIB, HUGE_PAGE_BYTES, KIB, MIB, NANOSECONDS
+from workbench.errors import UsageError
+from workbench.quantity import shown, whole_number
+from workbench.replay.summary import in_python, settings_card
+from workbench.spelling import suggestion
+from workbench.toml_file import read_toml
+from workbench.units import HUGE_PAGE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,29 +28,40 @@ MAX_REPORTING_ORDER: Final = 10
 
 _SWITCH_WORDS: Final = {"on": True, "true": True, "off": False, "false": False}
 
-_TIME_UNITS_NS: Final = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": NANOSECONDS}
-
-_TIME = re.compile(r"([0-9]+)\s*(ns|us|ms|s)")
-
-_SIZE_UNITS: Final = {"k": KIB, "m": MIB, "g": GIB}
-
-_SIZE = re.compile(r"([0-9]+)\s*([kmg])(?:i?b)?")
-
-_LONGEST_SHOWN: Final = 60
-"""Characters of a wrong value in a message, to leave room for the rest of the line."""
-
 
 class _Choices(BaseModel):
     """Frozen choices with strict names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
+    def __repr__(self) -> str:
+        """Write what is not as captured, as one would give it: names end with their unit."""
+        given = [in_python(name, value) for name, value in self._given.items()]
+        return f"{type(self).__name__}({', '.join(given)})"
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        """Show it as people read it."""
+        return settings_card(type(self).__name__, self._given).html()
+
+    def __dir__(self) -> list[str]:
+        """Name the settings, and what they can be asked for."""
+        own = [name for name in vars(type(self)) if not name.startswith(("_", "model_"))]
+        return [*type(self).model_fields, *own, "model_copy", "model_dump"]
+
+    @property
+    def _given(self) -> dict[str, bool | int | str]:
+        return {name: value for name, value in self.model_dump().items() if value is not None}
+
     @model_validator(mode="before")
     @classmethod
     def _know_the_names(cls, given: object) -> object:
-        for name in given if isinstance(given, dict) else ():
+        for name, value in given.items() if isinstance(given, dict) else ():
             if name not in cls.model_fields:
-                raise UsageError(_unknown(f"{cls.__name__} setting", str(name), cls.model_fields))
+                elsewhere = _elsewhere(str(name), value)
+                what = f"{cls.__name__} setting"
+                raise UsageError(_unknown(what, str(name), cls.model_fields, elsewhere))
         return given
 
 
@@ -72,7 +84,15 @@ class Device(_Choices):
 
 
 class Guest(_Choices):
-    """What the guest's Linux does, named as Linux names it."""
+    """What the guest's Linux does, named as Linux names it.
+
+    Times and sizes are numbers in the unit of their name, or text with one of its own.
+
+    Examples
+    --------
+    >>> Guest(reporting_delay_ns="250ms")
+    Guest(reporting_delay_ns=250_000_000)
+    """
 
     poison_val: int | None = None
     """What the driver writes to the device's poison_val."""
@@ -109,7 +129,13 @@ _GUEST_LIMITS: Final[dict[str, tuple[int, int]]] = {
 
 
 class Host(_Choices):
-    """The host's memory and swap.  With any of these, the model of the host decides what swaps."""
+    """The host's memory and swap.  With any of these, the model of the host decides what swaps.
+
+    Examples
+    --------
+    >>> Host(memory_bytes="64M", swap="zram")
+    Host(memory_bytes=67_108_864, swap='zram')
+    """
 
     memory_bytes: int | None = None
     """Memory there is for the RAM of all guests together."""
@@ -143,7 +169,7 @@ class Host(_Choices):
         words = _HOST_WORDS[str(info.field_name)]
         if value is not None and value not in words:
             raise UsageError(
-                f"host.{info.field_name} is {_shown(value)}, expected {' or '.join(words)}"
+                f"host.{info.field_name} is {shown(value)}, expected {' or '.join(words)}"
             )
         return None if value is None else str(value)
 
@@ -156,10 +182,12 @@ _HOST_LIMITS: Final[dict[str, tuple[int, int]]] = {
 """Linux takes any page_cluster and uses 31 at most; more than 2**10 pages is a huge page and more,
 which no window spans."""
 
+SWAP_DEVICES: Final = ("zram", "ssd", "disk")
+
 _HOST_WORDS: Final[dict[str, tuple[str, ...]]] = {
     "limit": ("cgroup", "host"),
     "reclaim": ("two-list", "least-recent"),
-    "swap": ("zram", "ssd", "disk"),
+    "swap": SWAP_DEVICES,
     "content": ("zero", "other"),
 }
 
@@ -181,7 +209,13 @@ class Cost(_Choices):
 
 
 class Settings(_Choices):
-    """Everything a replay may change."""
+    """Everything a replay may change.  What is not given stays as it was captured.
+
+    Examples
+    --------
+    >>> Settings(guest=Guest(poison_val=0xAAAAAAAA)).label
+    'poison_val 0xaaaaaaaa'
+    """
 
     device: Device = Device()
     guest: Guest = Guest()
@@ -202,6 +236,17 @@ class Settings(_Choices):
             for name, value in choices.model_dump().items()
             if value is not None
         }
+
+    def __repr__(self) -> str:
+        """Write what is not as captured, as one would give it."""
+        tables = [f"{name}={table!r}" for name, table in self._tables if table._given]  # noqa: SLF001
+        return f"Settings({', '.join(tables)})"
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        """Show it as people read it."""
+        return settings_card("Settings", self.changed).html()
 
     @property
     def _tables(self) -> tuple[tuple[str, _Choices], ...]:
@@ -233,7 +278,7 @@ def read_settings(assignments: Iterable[str] = (), config: Path | None = None) -
     InputError
         The file is not there, or not TOML.
     """
-    tables: dict[str, dict[str, Any]] = {} if config is None else _read_toml(config)
+    tables: dict[str, dict[str, Any]] = {} if config is None else _read_tables(config)
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
         table, dot, key = name.strip().partition(".")
@@ -255,13 +300,8 @@ def read_settings(assignments: Iterable[str] = (), config: Path | None = None) -
     )
 
 
-def _read_toml(path: Path) -> dict[str, dict[str, Any]]:
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except (ValueError, RecursionError) as error:  # Also integers of thousands of digits.
-        raise InputError(f"{path}: not TOML ({error})") from None
+def _read_tables(path: Path) -> dict[str, dict[str, Any]]:
+    document, _ = read_toml(path)
     for name, table in document.items():
         if not isinstance(table, dict):
             raise UsageError(
@@ -276,7 +316,7 @@ def _switch(name: str, value: object) -> bool | None:
         return value
     switch = _SWITCH_WORDS.get(value.strip().lower()) if isinstance(value, str) else None
     if switch is None:
-        raise UsageError(f"{name} is {_shown(value)}, expected on or off")
+        raise UsageError(f"{name} is {shown(value)}, expected on or off")
     return switch
 
 
@@ -287,44 +327,28 @@ def _number_within(
     if value is None:
         return None
     sizes = name.endswith(("_bytes", "_bytes_per_second"))
-    number = _number(value, times=name.endswith("_ns"), sizes=sizes)
+    number = whole_number(value, times=name.endswith("_ns"), sizes=sizes)
     first, last = limits
     if number is None or not first <= number <= last:
-        shown = f"0x{first:x} to 0x{last:x}" if in_hexadecimal else f"{first} to {last}"
-        raise UsageError(f"{name} is {_shown(value)}, expected a whole number from {shown}")
+        span = f"0x{first:x} to 0x{last:x}" if in_hexadecimal else f"{first} to {last}"
+        raise UsageError(f"{name} is {shown(value)}, expected a whole number from {span}")
     return number
 
 
-def _number(value: object, *, times: bool, sizes: bool) -> int | None:
-    """Read a whole number: decimal, 0x hexadecimal, or a time or a size with its unit."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if not isinstance(value, str):
-        return None
-    text = value.strip().lower()
-    time, size = _TIME.fullmatch(text), _SIZE.fullmatch(text)
-    try:
-        if times and time:
-            return int(time[1]) * _TIME_UNITS_NS[time[2]]
-        if sizes and size:
-            return int(size[1]) * _SIZE_UNITS[size[2]]
-        return int(text, 0)
-    except ValueError:  # Also for more digits than Python reads.
-        return None
+def _unknown(what: str, name: str, known: Mapping[str, object], elsewhere: str = "") -> str:
+    meant = elsewhere or suggestion(name, known, otherwise=f"there are {', '.join(known)}")
+    return f"there is no {what} {name!r}{meant}"
 
 
-def _shown(value: object) -> str:
-    """Write down a wrong value, as far as that fits on a line."""
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # Too many digits, or too deeply nested.
-        return f"{type(value).__name__} too long to show"
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
-
-
-def _unknown(what: str, name: str, known: Mapping[str, object]) -> str:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-    return f"there is no {what} {name!r}; did you mean {close[0]!r}?  Known: {', '.join(known)}"
+def _elsewhere(name: str, value: object) -> str:
+    """Say which table has a setting of this name; of a switch, its last word is enough."""
+    found = [
+        f"{table.__name__}({known}=...)"
+        for table in (Device, Guest, Host, Cost)
+        for known in table.model_fields
+        if known == name or (isinstance(value, bool) and known.endswith(f"_{name}"))
+    ]
+    return f"; it is {' or '.join(found)}" if found else ""
 
 
 def _say(name: str, value: int | str) -> str:

@@ -5,35 +5,39 @@ The kernels apply the same rules as for a ledger, and add up as they go.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import numpy as np
 
 from workbench.errors import InputError
-from workbench.model import FIRST_PAGE, OK, RESIDENT_PAGES, SWAPPED_PAGES, DeviceState, new_ledger
+from workbench.model import OK, RESIDENT_PAGES, SWAPPED_PAGES, DeviceState, new_ledger
 from workbench.model import Ledger as MachineLedger
-from workbench.model.reclaim import run_served_tally
+from workbench.model.plain_fault import accept_events
+from workbench.model.reclaim import Served, run_served_tally
 from workbench.model.tally import (
+    NOW_PAGES,
     PAGE_NS,
     PEAK_PAGES,
     SINCE_NS,
+    Captured,
     Fleet,
     TraceEvents,
     new_tally,
 )
 from workbench.model.tally_run import run_tally
-from workbench.replay.machine import describe_row
+from workbench.replay.machine import describe_row, device_at_start
+from workbench.replay.memory import ModelledHost
 from workbench.replay.page_space import hosts_at_start, in_one_space, page_space
 from workbench.schema import EVENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     import numpy.typing as npt
 
     from workbench.model import HostState
     from workbench.replay.decisions import Happened
-    from workbench.replay.memory import ModelledHost
     from workbench.replay.page_space import PageSpace
     from workbench.replay.settings import Settings
     from workbench.trace import Trace
@@ -80,6 +84,70 @@ class Tallied(NamedTuple):
     swapped: PagesSoFar
 
 
+class Replayed(NamedTuple):
+    """What came of some events."""
+
+    tallied: Tallied
+    ledger: MachineLedger
+    """A row for each of them, if that was asked for."""
+    served: Tallied | None
+    """As the model of the host served them, if there is one."""
+
+
+class SumsSoFar:
+    """What kernels add up, from batch to batch, in numbers of any size."""
+
+    def __init__(self, trace: Trace, host: HostState) -> None:
+        machines = len(trace.manifest.virtual_machines)
+        self.tally = new_tally(machines, trace.manifest.start_time_ns, host)
+        self._page_ns = [0, 0]
+
+    def begin(self) -> None:
+        """Let the counts be of the next events alone."""
+        for array in (self.tally.occurrences, self.tally.surprises, self.tally.sums):
+            array[:] = 0
+
+    def settle(self, time_ns: int) -> None:
+        """Let pages stay up to a time: after that a kernel's integral begins anew."""
+        for which, row in enumerate(self.tally.pages):
+            since_ns = int(row[SINCE_NS])
+            later_ns = max(time_ns, since_ns)
+            held_page_ns = int(row[NOW_PAGES]) * (later_ns - since_ns)
+            self._page_ns[which] += int(row[PAGE_NS]) + held_page_ns
+            row[PAGE_NS], row[SINCE_NS] = 0, later_ns
+
+    def tallied(self, columns: Columns) -> Tallied:
+        """Give what these events came to, which were the last."""
+        return Tallied(
+            columns,
+            self.tally.occurrences.copy(),
+            self.tally.surprises.copy(),
+            self.tally.sums.copy(),
+            self._pages(0),
+            self._pages(1),
+        )
+
+    def _pages(self, which: int) -> PagesSoFar:
+        row = self.tally.pages[which]
+        return PagesSoFar(
+            pages=int(row[NOW_PAGES]),
+            since_ns=int(row[SINCE_NS]),
+            peak_pages=int(row[PEAK_PAGES]),
+            page_ns=self._page_ns[which] + int(row[PAGE_NS]),
+        )
+
+
+class ServedMachines:
+    """All machines of a trace on a modelled host, as far as it has served their events."""
+
+    def __init__(self, trace: Trace, settings: Settings) -> None:
+        self.host = ModelledHost(trace, settings, None)
+        memory = self.host.memory_with_room()
+        self.sums = SumsSoFar(trace, memory.host)
+        records_accesses = trace.manifest.access_interval_ns is not None
+        self.state = Served(memory, _devices(trace), self.sums.tally, records_accesses)
+
+
 class MachineTallies:
     """All machines of a trace, as far as their events were replayed.
 
@@ -97,129 +165,107 @@ class MachineTallies:
             for total in (RESIDENT_PAGES, SWAPPED_PAGES)
         )
         self._fleet = _fleet(trace, page_space(trace, settings), in_one_space(hosts))
-        self._page_ns = [0, 0]
+        self._sums = SumsSoFar(trace, self._fleet.host)
+        self._plain_fault = np.zeros(0, np.uint32)
+        self._beside = ThreadPoolExecutor(1)
         self._applied = 0
-        machines = len(trace.manifest.virtual_machines)
-        self._tally = new_tally(machines, trace.manifest.start_time_ns, self._fleet.host)
-        self._no_ledger = new_ledger(0)
 
     def apply(
-        self, happened: Happened, *, keeps_ledger: bool = False
-    ) -> tuple[Tallied, MachineLedger]:
+        self,
+        happened: Happened,
+        *,
+        keeps_ledger: bool = False,
+        served: ServedMachines | None = None,
+    ) -> Replayed:
         """Replay the next events, and say what they came to.
 
         Parameters
         ----------
         keeps_ledger
             Whether to give a row for each of them, too; else the ledger has none.
+        served
+            The same machines on a modelled host, to be served the same events.
 
         Raises
         ------
         InputError
             A row cannot be: memory that a machine does not have.
         """
-        size = happened.columns["kind"].size
-        ledger = new_ledger(size) if keeps_ledger else self._no_ledger
-
-        def run(events: TraceEvents, rows: slice) -> int:
-            own = MachineLedger._make(column[rows] for column in ledger)
-            return run_tally(events, self._fleet, self._tally, own)
-
-        return self._tallied(happened, run), ledger
-
-    def serve(self, happened: Happened, host: ModelledHost) -> Tallied:
-        """Replay them as the model of the host serves them.
-
-        Raises
-        ------
-        InputError
-            A row cannot be: memory that a machine does not have.
-        """
-        memory = host.memory_with_room()
-        records = self._trace.manifest.access_interval_ns is not None
-
-        def run(events: TraceEvents, _rows: slice) -> int:
-            return run_served_tally(events, memory, self._fleet, self._tally, records)
-
-        return self._tallied(happened, run)
-
-    def _tallied(self, happened: Happened, run: Callable[[TraceEvents, slice], int]) -> Tallied:
-        events = _trace_events(happened)
-        for array in (self._tally.occurrences, self._tally.surprises, self._tally.sums):
-            array[:] = 0
+        events = self._trace_events(happened)
+        ledger = new_ledger(events.kind.size if keeps_ledger else 0)
+        sums = [self._sums] if served is None else [self._sums, served.sums]
+        for each in sums:
+            each.begin()
         for rows in self._pieces(events.time_ns):
-            stopped_at = run(TraceEvents._make(column[rows] for column in events), rows)
+            for each in sums:
+                each.settle(int(events.time_ns[rows.start]))
+            stopped_at = self._run(
+                TraceEvents._make(column[rows] for column in events),
+                MachineLedger._make(column[rows] for column in ledger),
+                served,
+            )
             if stopped_at != OK:
                 row = rows.start + stopped_at
                 raise InputError(describe_row(self._trace, happened.columns, row, self._applied))
         self._applied += events.kind.size
-        return Tallied(
-            happened.columns,
-            self._tally.occurrences.copy(),
-            self._tally.surprises.copy(),
-            self._tally.sums.copy(),
-            self._pages(0, RESIDENT_PAGES),
-            self._pages(1, SWAPPED_PAGES),
-        )
+        tallied = [each.tallied(happened.columns) for each in sums]
+        return Replayed(tallied[0], ledger, None if served is None else tallied[1])
+
+    def _run(
+        self, events: TraceEvents, ledger: MachineLedger, served: ServedMachines | None
+    ) -> int:
+        stopped_at = accept_events(events, self._fleet)
+        captured = Captured(self._fleet, self._sums.tally, ledger)
+        if stopped_at != OK:
+            return stopped_at
+        if served is None:
+            run_tally(events, captured)
+            return OK
+        # Neither changes what the other looks at, and kernels give up Python's lock.
+        as_captured = self._beside.submit(run_tally, events, captured)
+        stopped_at = run_served_tally(events, self._fleet, served.state)
+        as_captured.result()
+        return stopped_at
+
+    def _trace_events(self, happened: Happened) -> TraceEvents:
+        """Give events as the kernels take them: of one type each, to be compiled once."""
+        columns, decisions = happened.columns, happened.decisions
+        given = [columns[name].astype(_DTYPES[name], copy=False) for name in COLUMNS]
+        # Without any, kernels need not read that.
+        answered = slice(None if decisions.discards_of_reports else 0)
+        given += [decisions.status[answered], decisions.discarded[answered]]
+        count = columns["kind"].size
+        # Kept from batch to batch: memory that is new must be cleared by the kernel each time.
+        if self._plain_fault.size < count:
+            self._plain_fault = np.empty(count, np.uint32)
+        return TraceEvents._make([*map(_read_only, given), self._plain_fault[:count]])
 
     def _pieces(self, time_ns: npt.NDArray[np.int64]) -> Iterator[slice]:
         """Give rows whose pages times nanoseconds an int64 holds, all of them in order."""
         most_ns = (1 << _PAGE_NS_BITS) // max(self._fleet.host.pages.size, 1)
         first = 0
         while first < time_ns.size:
-            begin_ns = int(time_ns[first])
-            stop = int(np.searchsorted(time_ns[first:], begin_ns + most_ns, side="right")) + first
-            self._settle(begin_ns)
+            last_ns = int(time_ns[first]) + most_ns
+            stop = int(np.searchsorted(time_ns[first:], last_ns, side="right")) + first
             yield slice(first, stop)
             first = stop
 
-    def _settle(self, time_ns: int) -> None:
-        """Let pages stay up to a time: here in numbers of any size."""
-        for which, total in enumerate((RESIDENT_PAGES, SWAPPED_PAGES)):
-            row = self._tally.pages[which]
-            since_ns = int(row[SINCE_NS])
-            later_ns = max(time_ns, since_ns)
-            held_page_ns = int(self._fleet.host.totals[total]) * (later_ns - since_ns)
-            self._page_ns[which] += int(row[PAGE_NS]) + held_page_ns
-            row[PAGE_NS], row[SINCE_NS] = 0, later_ns
-
-    def _pages(self, which: int, total: int) -> PagesSoFar:
-        row = self._tally.pages[which]
-        return PagesSoFar(
-            pages=int(self._fleet.host.totals[total]),
-            since_ns=int(row[SINCE_NS]),
-            peak_pages=int(row[PEAK_PAGES]),
-            page_ns=self._page_ns[which] + int(row[PAGE_NS]),
-        )
-
 
 def _fleet(trace: Trace, space: PageSpace, host: HostState) -> Fleet:
-    machines = trace.manifest.virtual_machines
-    features = np.array([machine.features or 0 for machine in machines], np.int64)
-    poison_val = np.array([machine.poison_val or 0 for machine in machines], np.int64)
-    shadows = [machine.shadow_poison_val for machine in machines]
-    shadow = [own if kept is None else kept for own, kept in zip(poison_val, shadows, strict=True)]
-    inhibited = [machine.discard_inhibited for machine in machines]
+    machines = len(trace.manifest.virtual_machines)
     return Fleet(
         constants=space.constants,
         first_block=space.first_block,
-        first_page=space.constants.blocks[space.first_block, FIRST_PAGE].copy(),
-        block_count=np.bincount(space.block_vm, minlength=len(machines)).astype(np.int64),
-        devices=DeviceState(
-            features=features,
-            poison_val=poison_val,
-            shadow_poison_val=np.array(shadow, np.int64),
-            discard_inhibited=np.array(inhibited, np.int64),
-        ),
+        block_count=np.bincount(space.block_vm, minlength=machines).astype(np.int64),
+        devices=_devices(trace),
         host=host,
     )
 
 
-def _trace_events(happened: Happened) -> TraceEvents:
-    """Give events as the kernels take them: of one type each, so that they are compiled once."""
-    columns, decisions = happened.columns, happened.decisions
-    given = [columns[name].astype(_DTYPES[name], copy=False) for name in COLUMNS]
-    return TraceEvents._make(map(_read_only, (*given, decisions.status, decisions.discarded)))
+def _devices(trace: Trace) -> DeviceState:
+    """Give the registers of all machines when the trace begins.  Arrays of shape (vm,)."""
+    devices = [device_at_start(machine) for machine in trace.manifest.virtual_machines]
+    return DeviceState._make(np.concatenate(registers) for registers in zip(*devices, strict=True))
 
 
 def _read_only(column: npt.NDArray[_Value]) -> npt.NDArray[_Value]:

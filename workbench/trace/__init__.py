@@ -4,6 +4,9 @@ Takes files, gives columns.  The formats are written down in docs/trace-format.m
 docs/guest-series.md.
 """
 
+from typing import TYPE_CHECKING
+
+from workbench.spelling import only
 from workbench.trace.anonymize import anonymize_trace
 from workbench.trace.guest_series import (
     GuestSeries,
@@ -22,8 +25,9 @@ from workbench.trace.manifest import (
     RamBlock,
     VirtualMachine,
 )
+from workbench.trace.monitoring import read_monitoring
 from workbench.trace.qemu_events import LOG_ARGUMENTS
-from workbench.trace.reader import Trace, read_trace
+from workbench.trace.reader import Trace, read_trace, require_trace
 from workbench.trace.repair import Dropped, Repair, repair_trace
 from workbench.trace.room import require_memory
 from workbench.trace.slicing import Moment, Part, Registers, registers_at_start, write_slice
@@ -51,10 +55,15 @@ __all__ = [
     "VirtualMachine",
     "anonymize_trace",
     "read_guest_series",
+    "read_monitoring",
     "read_trace",
     "registers_at_start",
     "repair_trace",
     "require_memory",
+    "require_trace",
     "write_guest_series",
     "write_slice",
 ]
+
+if not TYPE_CHECKING:  # A type checker takes any name for right where a package has these.
+    __getattr__, __dir__ = only(__name__, __all__)

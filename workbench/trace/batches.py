@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from workbench.errors import UsageError
 from workbench.schema import TABLES
+from workbench.spelling import suggestion
 from workbench.trace.merge import merge_rows, order_names, regroup
 from workbench.trace.rows import Rows, checked_names
 
@@ -25,6 +26,20 @@ HELD_ROWS_MAX: Final = 1 << 23
 writes a segment a second, and only neighbours overlap."""
 
 
+def table_named(name: str) -> Table:
+    """Give the table of a name.
+
+    Raises
+    ------
+    UsageError
+        There is none.
+    """
+    if name not in TABLES:
+        meant = suggestion(name, TABLES, otherwise=f"there are {', '.join(TABLES)}")
+        raise UsageError(f"no table is called {name!r}{meant}")
+    return TABLES[name]
+
+
 def asked_table(table_name: str, column_names: Sequence[str], row_count: int) -> Table:
     """Give the table that is meant.
 
@@ -33,16 +48,14 @@ def asked_table(table_name: str, column_names: Sequence[str], row_count: int) ->
     UsageError
         There is no such table or column, none was asked for, or `row_count` is below 1.
     """
-    table = TABLES.get(table_name)
-    if table is None:
-        raise UsageError(f"no table is called {table_name!r}; there are {', '.join(TABLES)}")
-    unknown = [name for name in column_names if name not in table.column_names]
-    known = ", ".join(table.column_names)
-    if unknown:
-        message = f"table {table_name!r} has no column {unknown[0]!r}; there are {known}"
-        raise UsageError(message)
+    table = table_named(table_name)
+    there_are = f"there are {', '.join(table.column_names)}"
+    for name in column_names:
+        if name not in table.column_names:
+            meant = suggestion(name, table.column_names, otherwise=there_are)
+            raise UsageError(f"table {table_name!r} has no column {name!r}{meant}")
     if not column_names:
-        raise UsageError(f"no column of table {table_name!r} was asked for; there are {known}")
+        raise UsageError(f"no column of table {table_name!r} was asked for; {there_are}")
     if row_count < 1:
         raise UsageError(f"batches of {row_count} rows cannot be given; ask for 1 or more")
     return table

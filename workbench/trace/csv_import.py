@@ -7,7 +7,6 @@ needs.
 from __future__ import annotations
 
 import csv
-import difflib
 import itertools
 import re
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ import pyarrow.csv as pa_csv
 from workbench import __version__
 from workbench.errors import InputError, UsageError
 from workbench.schema import EVENTS, NO_BLOCK, NO_ELEMENT, STATE, TABLES, Kind, Table
+from workbench.spelling import suggestion
 from workbench.trace.csv_export import NAMED, side_files
 from workbench.trace.guest_series import SEPARATORS
 from workbench.trace.imported import NOT_KNOWN, UNKNOWN_HOST, taking_place, unseen_memory
@@ -242,11 +242,10 @@ class _Csv:
     def _check_name(self, name: str, *, is_repeated: bool) -> None:
         known = self.table.column_names
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
+            hint = suggestion(name, known, otherwise=f"there are {', '.join(known)}")
             raise InputError(
                 f"{self.path}: line 1 has a column {name!r}, which is none of "
-                f"{self.table.name}; {hint}"
+                f"{self.table.name}{hint}"
             )
         if is_repeated:
             raise InputError(f"{self.path}: line 1 has two columns {name!r}, expected one")
@@ -354,10 +353,9 @@ def _codes(source: _Csv, name: str, column: pa.Array, first_line: int) -> Any:  
         is_wrong = np.array([code is None for code in found])[indices]
         row = int(np.argmax(is_wrong))
         text = column[row].as_py()
-        close = difflib.get_close_matches(text.strip().lower(), known, n=1, cutoff=0.4)
-        names = ", ".join(each.name.lower() for each in codes)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are {names}"
-        raise InputError(f"{source.path}: line {first_line + row} has {name} {text!r}; {hint}")
+        names = [each.name.lower() for each in codes]
+        hint = suggestion(text.strip(), names, otherwise=f"there are {', '.join(names)}")
+        raise InputError(f"{source.path}: line {first_line + row} has {name} {text!r}{hint}")
     return np.array(found, np.int64)[indices]
 
 

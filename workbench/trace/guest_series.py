@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import json
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,11 +16,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from workbench.card import Card, Shown
 from workbench.errors import InputError
+from workbench.quantity import shown
 from workbench.schema import GUEST_SERIES, UNKNOWN
+from workbench.spelling import on_one_line, shorten
 from workbench.trace.segments import arrow_schema, read_segment
 from workbench.trace.writer import write_parquet
-from workbench.units import HUGE_PAGE_BYTES, HUGE_PAGE_ORDER, NANOSECONDS, PAGE_BYTES, format_bytes
+from workbench.units import (
+    HUGE_PAGE_BYTES,
+    HUGE_PAGE_ORDER,
+    NANOSECONDS,
+    PAGE_BYTES,
+    format_bytes,
+    format_ns,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,18 +45,28 @@ _CSV_COLUMNS: Final = {
     "huge": "free_huge_pages",
     "total": "total_bytes",
     "rss": "resident_bytes",
+    "cached": "cached_bytes",
 }
 """Whole numbers, by the name they have in a CSV; `time` stands beside them, in seconds."""
+
+_REMARKS: Final = "remarks"
+"""Under this key, in the metadata of a kept series, stands a JSON list of its remarks."""
 
 _NEEDED: Final = ("time", "small", "huge", "total")
 
 SEPARATORS: Final = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
-_STOP_S: Final = 10**9
-_STOP_BYTES: Final = 2**52
+_SHOWN_CHARACTERS: Final = 200
+"""Of a cell or a header, in a message."""
+
+STOP_S: Final = 4 * 10**9
+"""Since 1970 that is the year 2096: in nanoseconds an int64 has room for it, and whoever gives
+milliseconds is found out."""
+
+STOP_BYTES: Final = 2**52
 """What an x86-64 processor can address at most (Intel SDM 3A, 4.1.4: MAXPHYADDR is 52)."""
 
-_STOPS: Final = {"time_ns": _STOP_S * NANOSECONDS}
+_STOPS: Final = {"time_ns": STOP_S * NANOSECONDS}
 
 
 class Reporting(NamedTuple):
@@ -55,9 +76,15 @@ class Reporting(NamedTuple):
     delay_ns: int
     capacity: int
 
+    @property
+    def label(self) -> str:
+        """Name it the way people say it."""
+        delay = format_ns(self.delay_ns)
+        return f"order {self.order}, delay {delay}, capacity {self.capacity}"
 
-@dataclass(frozen=True)
-class GuestSeries:
+
+@dataclass(frozen=True, repr=False)
+class GuestSeries(Shown):
     """Samples of one guest, in the order of time.
 
     Attributes
@@ -68,16 +95,29 @@ class GuestSeries:
         Arrays of one length, by the names of `schema.GUEST_SERIES`.
     reporting
         How the guest reported; None if nobody has said so.
+    remarks
+        What was found and mended when it was read from what another tool wrote: a sentence each.
     """
 
     name: str
     columns: dict[str, npt.NDArray[np.int64]]
     reporting: Reporting | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def is_measured(self) -> bool:
         """Whether the host's resident set was sampled too."""
         return not bool((self.columns["resident_bytes"] == UNKNOWN).any())
+
+    @property
+    def knows_page_cache(self) -> bool:
+        """Whether the page cache was sampled too."""
+        return not bool((self.columns["cached_bytes"] == UNKNOWN).any())
+
+    @property
+    def interval_ns(self) -> int:
+        """The median of the intervals between samples."""
+        return interval_of(self.columns["time_ns"])
 
     @cached_property
     def digest(self) -> str:
@@ -89,14 +129,32 @@ class GuestSeries:
                 digest.update(values.tobytes())
         return digest.hexdigest()
 
-    def __repr__(self) -> str:
-        """Say what it is, in one line."""
+    def _card(self) -> Card:
         time_ns = self.columns["time_ns"]
         span_s = int(time_ns[-1] - time_ns[0]) / NANOSECONDS
-        total = format_bytes(int(self.columns["total_bytes"].max()))
-        return (
-            f"<GuestSeries {self.name}: {time_ns.size:,} samples over {span_s:,.0f} s of {total}>"
+        return Card(
+            title=f"GuestSeries {self.name}: {time_ns.size:,} samples over {span_s:,.0f} s",
+            facts=[
+                ("memory", format_bytes(int(self.columns["total_bytes"].max()))),
+                ("reporting", "not known" if self.reporting is None else self.reporting.label),
+                ("resident set", "measured" if self.is_measured else "not measured"),
+            ],
         )
+
+
+def interval_of(*times_ns: npt.NDArray[np.int64]) -> int:
+    """Give the median of the intervals between times, the lower of two; 0 if there is none.
+
+    Parameters
+    ----------
+    times_ns
+        Of one series, or of several: then the median is that of all their intervals.
+    """
+    intervals = np.concatenate([np.diff(each) for each in times_ns])
+    if not intervals.size:
+        return 0
+    middle = (intervals.size - 1) // 2
+    return int(np.partition(intervals, middle)[middle])
 
 
 def read_guest_series(path: Path | str) -> GuestSeries:
@@ -106,7 +164,8 @@ def read_guest_series(path: Path | str) -> GuestSeries:
     ----------
     path
         A CSV with the columns time (s), small (free pages), huge (free units of 2 MiB), total
-        and, if it was measured, rss (both bytes); or a folder that `write_guest_series` made.
+        and, if they were measured, rss and cached (bytes as well); or a folder that
+        `write_guest_series` made.
 
     Raises
     ------
@@ -121,26 +180,50 @@ def read_guest_series(path: Path | str) -> GuestSeries:
         columns = {name: content[name].to_numpy() for name in GUEST_SERIES.column_names}
         places = [f"row {row}" for row in range(content.num_rows)]
         name = path.parent.name if path.name == SERIES_NAME else path.stem
-        reporting = _read_reporting(path)
+        reporting, remarks = _read_known(path)
+        names = {each: each for each in columns}
     else:
         columns, places = _read_csv(path)
-        name, reporting = path.stem, None
-    _check(path, columns, places)
-    return GuestSeries(name, columns, reporting)
+        name, reporting, remarks = path.stem, None, ()
+        names = {column: each for each, column in _CSV_COLUMNS.items()} | {"time_ns": "time"}
+    _check(path, columns, places, names)
+    return GuestSeries(name, columns, reporting, remarks)
 
 
 def write_guest_series(series: GuestSeries, folder: Path) -> None:
-    """Write a series into a folder that is there; how the guest reported travels in the file."""
+    """Write a series into a folder that is there.
+
+    How the guest reported, and the remarks, travel in the file; the name is the folder's.
+    """
     arrays = [pa.array(series.columns[name]) for name in GUEST_SERIES.column_names]
     table = pa.Table.from_arrays(arrays, schema=arrow_schema(GUEST_SERIES))
+    known: dict[str, str] = {}
     if series.reporting is not None:
         known = {f"reporting_{name}": str(n) for name, n in series.reporting._asdict().items()}
-        table = table.replace_schema_metadata(known)
+    if series.remarks:
+        known[_REMARKS] = json.dumps(series.remarks)
+    table = table.replace_schema_metadata(known or None)
     write_parquet(table, folder / SERIES_NAME)
 
 
-def _read_reporting(path: Path) -> Reporting | None:
+def _read_known(path: Path) -> tuple[Reporting | None, tuple[str, ...]]:
+    """Read what travels beside the columns."""
     known = pq.read_schema(path).metadata or {}
+    return _read_reporting(path, known), _read_remarks(path, known)
+
+
+def _read_remarks(path: Path, known: dict[bytes, bytes]) -> tuple[str, ...]:
+    try:
+        remarks = json.loads(known.get(_REMARKS.encode(), b"[]"))
+    except ValueError:
+        remarks = None
+    if not isinstance(remarks, list) or not all(isinstance(text, str) for text in remarks):
+        message = f"{path}: does not say in words what was mended, expected a list of sentences"
+        raise InputError(f"{message}; import the series again")
+    return tuple(remarks)
+
+
+def _read_reporting(path: Path, known: dict[bytes, bytes]) -> Reporting | None:
     texts = [known.get(f"reporting_{name}".encode()) for name in Reporting._fields]
     if None in texts:
         return None
@@ -180,7 +263,8 @@ def _read_csv(path: Path) -> tuple[dict[str, npt.NDArray[np.int64]], list[str]]:
         places.append(f"line {number}")
     columns = {_CSV_COLUMNS[name]: np.array(values[name], np.int64) for name in wanted}
     columns["time_ns"] = np.array(times, np.int64)
-    columns.setdefault("resident_bytes", np.full(len(times), UNKNOWN, np.int64))
+    for name in ("resident_bytes", "cached_bytes"):
+        columns.setdefault(name, np.full(len(times), UNKNOWN, np.int64))
     return {name: columns[name] for name in GUEST_SERIES.column_names}, places
 
 
@@ -208,13 +292,17 @@ def _check_header(path: Path, header: list[str]) -> None:
     missing = [name for name in _NEEDED if name not in header]
     if missing:
         raise InputError(
-            f"{path}, line 1: has the columns {', '.join(header)}, expected also "
+            f"{path}, line 1: has the columns {_cut(', '.join(header))}, expected also "
             f"{', '.join(missing)}; add or rename them (time in s, small in pages of 4 KiB, huge "
             "in units of 2 MiB, total in bytes)"
         )
-    double = [name for name in {*_NEEDED, "rss"} if header.count(name) > 1]
+    double = [name for name in ("time", *_CSV_COLUMNS) if header.count(name) > 1]
     if double:
         raise InputError(f"{path}, line 1: has {double[0]!r} twice, expected it once; remove one")
+
+
+def _cut(text: str) -> str:
+    return shorten(on_one_line(text.strip()), _SHOWN_CHARACTERS)
 
 
 def _number(place: str, name: str, text: str, expected: str) -> float:
@@ -224,54 +312,65 @@ def _number(place: str, name: str, text: str, expected: str) -> float:
         value = math.nan
     if math.isnan(value):
         raise InputError(
-            f"{place}: {name} is {text.strip()!r}, expected {expected}; remove the line if the "
-            "guest did not answer there"
+            f"{place}: {name} is {shown(text.strip())}, expected {expected}; remove the line "
+            "if the guest did not answer there"
         )
     return value
 
 
 def _time_ns(place: str, text: str) -> int:
     value = _number(place, "time", text, "seconds")
-    if not 0 <= value < _STOP_S:
-        raise InputError(f"{place}: time is {text.strip()}, expected seconds from 0 to {_STOP_S:,}")
+    if not 0 <= value < STOP_S:
+        raise InputError(f"{place}: time is {_cut(text)}, expected seconds from 0 to {STOP_S:,}")
     return round(value * NANOSECONDS)
 
 
 def _whole(place: str, name: str, text: str) -> int:
     value = _number(place, name, text, "a whole number")
-    if not 0 <= value < _STOP_BYTES or value != int(value):
+    if not 0 <= value < STOP_BYTES or value != int(value):
         raise InputError(
-            f"{place}: {name} is {text.strip()}, expected a whole number from 0; correct it or "
+            f"{place}: {name} is {_cut(text)}, expected a whole number from 0; correct it or "
             "remove the line"
         )
     return int(value)
 
 
-def _check(path: Path, columns: dict[str, npt.NDArray[np.int64]], places: list[str]) -> None:
-    """Refuse what cannot be of one guest at one time."""
+def _check(
+    path: Path,
+    columns: dict[str, npt.NDArray[np.int64]],
+    places: list[str],
+    names: dict[str, str],
+) -> None:
+    """Refuse what cannot be of one guest at one time; `names` are those of the file's columns."""
     time_ns, total = columns["time_ns"], columns["total_bytes"]
     if time_ns.size < 2:  # noqa: PLR2004 - an interval has two ends.
         raise InputError(
-            f"{path}: has {time_ns.size} samples, expected at least 2; sample for longer"
+            f"{path}: has {time_ns.size} sample{'s' * (time_ns.size != 1)}, expected at least 2; "
+            "sample for longer"
         )
     free, huge = columns["free_pages"], columns["free_huge_pages"]
-    resident = columns["resident_bytes"]
-    is_measured = (resident != UNKNOWN).any()
     judgements = [
-        (name, (values < 0) & (values != UNKNOWN) | (values >= _STOPS.get(name, _STOP_BYTES)),
+        (name, (values < 0) & (values != UNKNOWN) | (values >= _STOPS.get(name, STOP_BYTES)),
          "what memory can be")
         for name, values in columns.items()
     ]  # fmt: skip
     judgements += [
+        (name, (values == UNKNOWN) & bool((values != UNKNOWN).any()), "a value, as in other lines")
+        for name, values in columns.items()
+    ]
+    all_memory, all_free = names["total_bytes"], names["free_pages"]
+    judgements += [
         ("time_ns", np.diff(time_ns, prepend=-1) <= 0, "a later time than in the line before"),
         ("total_bytes", total < HUGE_PAGE_BYTES, "at least 2 MiB"),
-        ("free_pages", (free < 0) | (free * PAGE_BYTES > total), "what total_bytes has room for"),
-        ("free_huge_pages", (huge < 0) | (huge > free >> HUGE_PAGE_ORDER),
-         "what free_pages has room for"),
-        ("resident_bytes", (resident == UNKNOWN) & is_measured, "a value, as in other lines"),
+        ("free_pages", (free < 0) | (free > total // PAGE_BYTES),
+         f"what {all_memory} has room for"),
+        ("free_huge_pages", huge > free >> HUGE_PAGE_ORDER, f"what {all_free} has room for"),
     ]  # fmt: skip
     for name, is_wrong, expected in judgements:
         rows = np.flatnonzero(is_wrong)
         if rows.size:
-            found = f"{path}, {places[rows[0]]}: {name} is {columns[name][rows[0]]}"
+            value: float = columns[name][rows[0]]
+            if names[name] == "time":
+                value = value / NANOSECONDS
+            found = f"{path}, {places[rows[0]]}: {names[name]} is {value}"
             raise InputError(f"{found}, expected {expected}; correct it or remove the line")

@@ -90,9 +90,9 @@ def merge_rows(
 
     Notes
     -----
-    Memory: twice the rows that must wait, and one row group of every column that is read.  Little
-    waits where the files follow each other in time, and as many row groups as overlap where they
-    do not.
+    Memory: twice the rows that must wait, and of every column that is read one row group, or as
+    many small ones as are put in order at once.  Little waits where the files follow each other in
+    time, and as many row groups as overlap where they do not.
     Runs may be views of what was read, and may not be writable.
     """
     source = _Source(*table_files(folder, table), table, tuple(column_names), tuple(key_names))
@@ -216,24 +216,79 @@ def _least(file: pq.ParquetFile, number: int, names: Sequence[str]) -> list[int]
 
 
 def _read_groups(source: _Source, groups: Iterable[_RowGroup]) -> Iterator[Columns]:
-    """Read one row group after the other, each file kept open while its row groups follow."""
+    """Read one row group after the other.
+
+    Where files take turns, each is opened once for many row groups that are small: to open a file
+    is to read all that it says about itself.
+    """
+    for wanted in _some_rows_at_once(groups):
+        paths = [path for path, _ in itertools.groupby(wanted, key=_path_of)]
+        read = _read_in_turn if len(paths) == len(set(paths)) else _read_together
+        yield from read(source, wanted)
+
+
+def _read_in_turn(source: _Source, groups: list[_RowGroup]) -> Iterator[Columns]:
+    """Read each when it is asked for, and keep its file open while its row groups follow."""
+    for path, own in itertools.groupby(groups, key=_path_of):
+        with open_segment(path, source.table, source.advice) as file:
+            for group in own:
+                yield from _read(source, file, [group])
+
+
+def _read_together(source: _Source, groups: list[_RowGroup]) -> Iterator[Columns]:
+    """Read all of them, file by file."""
+    of_file: dict[Path, list[_RowGroup]] = {}
+    for group in groups:
+        of_file.setdefault(group.path, []).append(group)
+    runs: dict[Key, Columns] = {}
+    for path, own in of_file.items():
+        with open_segment(path, source.table, source.advice) as file:
+            runs.update(
+                zip([each.first_key for each in own], _read(source, file, own), strict=True)
+            )
+    for group in groups:
+        yield runs.pop(group.first_key)
+
+
+def _path_of(group: _RowGroup) -> Path:
+    return group.path
+
+
+def _some_rows_at_once(groups: Iterable[_RowGroup]) -> Iterator[list[_RowGroup]]:
+    """Cut row groups into lists that have no more rows than are put in order at once, or one."""
+    some: list[_RowGroup] = []
+    row_count = 0
+    for group in groups:
+        if some and row_count + group.row_count > _ROWS_AT_ONCE:
+            yield some
+            some, row_count = [], 0
+        some.append(group)
+        row_count += group.row_count
+    if some:
+        yield some
+
+
+def _read(source: _Source, file: pq.ParquetFile, groups: list[_RowGroup]) -> list[Columns]:
+    """Read row groups of one file, all at once."""
+    path = groups[0].path
     names = list(dict.fromkeys((*source.key_names, *source.column_names)))
     dtypes = {column.name: column.dtype for column in source.table.columns}
-    for path, groups_of_file in itertools.groupby(groups, key=lambda group: group.path):
-        with open_segment(path, source.table, source.advice) as file:
-            for group in groups_of_file:
-                refuse_large(path, source.table, group.row_count)
-                content = with_absent(
-                    file.read_row_group(group.number, columns=names), source.table
-                )
-                content.validate()
-                if content.num_rows != group.row_count:
-                    raise ValueError("a row group is not as long as it says")
-                refuse_gaps(path, content)
-                run = {name: column_view(content[name], dtypes[name]) for name in names}
-                first_row = group.first_key[-1]
-                run[_ROW] = np.arange(first_row, first_row + group.row_count)
-                yield run
+    row_count = sum(group.row_count for group in groups)
+    refuse_large(path, source.table, row_count)
+    numbers = [group.number for group in groups]
+    content = with_absent(file.read_row_groups(numbers, columns=names), source.table)
+    content.validate()
+    if content.num_rows != row_count:
+        raise ValueError("a row group is not as long as it says")
+    refuse_gaps(path, content)
+    read = {name: column_view(content[name], dtypes[name]) for name in names}
+    runs, first = [], 0
+    for group in groups:
+        run = {name: values[first : first + group.row_count] for name, values in read.items()}
+        run[_ROW] = np.arange(group.first_key[-1], group.first_key[-1] + group.row_count)
+        runs.append(run)
+        first += group.row_count
+    return runs
 
 
 def _joined(runs: list[Columns]) -> Columns:

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.errors import InputError
+from workbench.card import Card, Shown
+from workbench.errors import InputError, UsageError
 from workbench.schema import EVENTS, TABLES
-from workbench.trace.batches import ROWS_AT_ONCE, asked_table, cut, read_batches
+from workbench.spelling import Named, suggestion
+from workbench.trace.batches import ROWS_AT_ONCE, asked_table, cut, read_batches, table_named
+from workbench.trace.frames import table_frame
 from workbench.trace.manifest import MANIFEST_NAME, Manifest, parse_manifest
 from workbench.trace.merge import is_in_order, order_names
 from workbench.trace.rows import Rows
@@ -24,7 +27,7 @@ from workbench.trace.segments import (
     read_table,
     segment_paths,
 )
-from workbench.units import format_ns
+from workbench.trace.summary import trace_card
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,8 +38,8 @@ if TYPE_CHECKING:
     Columns = dict[str, npt.NDArray[np.int64]]
 
 
-@dataclass(frozen=True, eq=False)
-class Trace:
+@dataclass(frozen=True, eq=False, repr=False)
+class Trace(Shown):
     """A trace on disk.  Tables are read when first asked for, and kept.
 
     Attributes
@@ -45,11 +48,18 @@ class Trace:
         The folder.
     manifest
         What the trace says of itself.
+    is_made
+        Whether it was made in memory: then nothing in its folder is of it, even if there is one.
     """
 
     path: Path
     manifest: Manifest
     _tables: dict[str, Columns] = field(default_factory=dict, repr=False, compare=False)
+    is_made: bool = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Tell a trace that is given its tables from one that reads them."""
+        object.__setattr__(self, "is_made", EVENTS.name in self._tables)
 
     @property
     def name(self) -> str:
@@ -57,18 +67,37 @@ class Trace:
         return self.path.name.removesuffix(".trace")
 
     def has(self, table_name: str) -> bool:
-        """Whether the table is there; all but `events` may be missing."""
-        return bool(segment_paths(self.path / table_name))
+        """Whether the table is there; all but `events` may be missing.
+
+        Parameters
+        ----------
+        table_name
+            One of `events`, `state`, `samples` and `guest_samples`.
+
+        Raises
+        ------
+        UsageError
+            No trace has a table of this name.
+        """
+        return bool(segment_paths(self.path / table_named(table_name).name))
 
     def columns(self, table_name: str) -> Columns:
         """Give a table's columns, in the order of time and then of the capture.
 
+        Parameters
+        ----------
+        table_name
+            One of `events`, `state`, `samples` and `guest_samples`.
+
         Returns
         -------
-        Arrays of one length by column name; zero rows where an optional table is missing.
+        Arrays of shape (row,) by column name, whose unit the name ends with; zero rows where an
+        optional table is missing.
 
         Raises
         ------
+        UsageError
+            There is no such table; of the columns, no such column.
         InputError
             A file is damaged, a column is missing, or a value cannot be.
         """
@@ -85,6 +114,8 @@ class Trace:
 
         Parameters
         ----------
+        table_name
+            One of `events`, `state`, `samples` and `guest_samples`.
         column_names
             The columns to give, in this order.
         row_count
@@ -130,11 +161,33 @@ class Trace:
             return len(self._tables[EVENTS.name]["time_ns"])
         return count_rows(self.path / EVENTS.name, EVENTS)
 
-    def frame(self, table_name: str) -> pd.DataFrame:
-        """Give a table as a pandas frame."""
-        import pandas as pd  # noqa: PLC0415 - pandas takes a second to import.
+    def frame(
+        self, table_name: str, *, first_row: int = 0, stop_row: int | None = None
+    ) -> pd.DataFrame:
+        """Give rows of a table as a pandas frame, for people.
 
-        return pd.DataFrame(self.columns(table_name))
+        Parameters
+        ----------
+        table_name
+            One of `events`, `state`, `samples` and `guest_samples`.
+        first_row, stop_row
+            Which rows, in the order of `columns`: from the first up to the one before the stop, or
+            to the end.  With a stop no more is read than up to there, and nothing is kept.
+
+        Returns
+        -------
+        One row per row of the table, numbered as in the table: time_s (since the capture began,
+        where rows have a time), then all columns of the table, whose unit the name ends with.
+        `kind` and `page_state` are categories, by name.
+
+        Raises
+        ------
+        UsageError
+            There is no such table, or no such range of rows.
+        InputError
+            The trace is damaged.
+        """
+        return table_frame(self, table_name, first_row, stop_row)
 
     @cached_property
     def digest(self) -> str:
@@ -150,13 +203,16 @@ class Trace:
     def files_digest(self) -> str:
         """Name the files that a replay reads: equal files have equal content, not the reverse.
 
-        For traces that are larger than memory, of which `digest` would take too much.
+        For traces that are larger than memory, of which `digest` would take too much.  One that
+        was made in memory has no files: it is named by its content.
 
         Raises
         ------
         InputError
             One of them cannot be read.
         """
+        if self.is_made or not self.has(EVENTS.name):
+            return self.digest
         digest = hashlib.sha256(self.manifest.model_dump_json().encode())
         for table_name in ("events", "state"):
             for path in segment_paths(self.path / table_name):
@@ -174,9 +230,10 @@ class Trace:
         return sum(count_missing_segments(self.path / name) for name in TABLES)
 
     def _read(self, table_name: str) -> Columns:
-        table = TABLES[table_name]
+        table = table_named(table_name)
+        what = f"column of {table_name}"
         if not self.has(table_name) and table is not EVENTS:
-            return {column.name: np.zeros(0, column.dtype) for column in table.columns}
+            return Named({each.name: np.zeros(0, each.dtype) for each in table.columns}, what)
         content = read_table(self.path / table_name, table)
         columns = {
             column.name: column_numbers(content[column.name], column.dtype)
@@ -187,24 +244,37 @@ class Trace:
             order = np.lexsort(keys[::-1])
             columns = {name: values[order] for name, values in columns.items()}
         Rows(path=self.path / table_name, columns=columns).check(self.manifest, table)
-        return columns
+        return Named(columns, what)
 
-    def __repr__(self) -> str:
-        """Say what the trace is, in one line."""
-        manifest = self.manifest
-        return (
-            f"<Trace {self.name}: {self.event_count:,} events over "
-            f"{format_ns(manifest.duration_ns)} of {len(manifest.virtual_machines)} guest(s), "
-            f"{manifest.lost_events} lost>"
+    def _card(self) -> Card:
+        return trace_card(self)
+
+
+def require_trace(trace: object) -> None:
+    """Refuse what is given in place of a trace, most often its path.
+
+    Raises
+    ------
+    UsageError
+        It is none.
+    """
+    if not isinstance(trace, Trace):
+        shown = repr(str(trace)) if isinstance(trace, str | Path) else "..."
+        raise UsageError(
+            f"a {type(trace).__name__} was given, expected a trace: read_trace({shown})"
         )
-
-    def _repr_html_(self) -> str:
-        """Show the same line in a notebook."""
-        return f"<p><b>{self.name}</b> {repr(self)[1:-1].removeprefix('Trace ')}</p>"
 
 
 def read_trace(path: str | Path) -> Trace:
-    """Open a trace folder.
+    """Open a trace folder.  Its tables are read when they are first asked for.
+
+    Examples
+    --------
+    >>> trace = read_trace("traces/churn-on.trace")
+    >>> trace.event_count
+    1069
+    >>> trace.frame("events")["kind"].value_counts()["fault"].item()
+    431
 
     Raises
     ------
@@ -213,8 +283,9 @@ def read_trace(path: str | Path) -> Trace:
     """
     folder = Path(path)
     if not folder.is_dir():
-        message = f"{folder}: no such trace folder; `ls traces/` lists the bundled ones"
-        raise InputError(message)
+        beside = [each.name for each in folder.parent.glob("*.trace")]
+        meant = suggestion(folder.name, beside, otherwise="`ls traces/` lists the bundled ones")
+        raise InputError(f"{folder}: no such trace folder{meant}")
     trace = Trace(folder, parse_manifest(folder / MANIFEST_NAME))
     if not trace.has(EVENTS.name):
         message = f"{folder}: table 'events' is missing; copy the whole trace folder again"

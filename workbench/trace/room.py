@@ -16,6 +16,8 @@ def require_memory(needed_bytes: int, what: str, advice: str) -> None:
 
     Parameters
     ----------
+    needed_bytes
+        Memory, all at once.
     what
         Who needs it, for the message.
     advice

@@ -78,6 +78,8 @@ class TraceWriter:
 
         Parameters
         ----------
+        table_name
+            One of `schema.TABLES`.
         columns
             Arrays of one length; the names and types are those of `schema`.
 
@@ -184,13 +186,18 @@ def _encodings(schema: pa.Schema) -> dict[str, Any]:
 def replacing(path: Path) -> Iterator[Path]:
     """Write beside `path`, sync, rename: readers see the old file or the whole new one.
 
-    The file is private to its owner, whatever the umask is.
+    The file is private to its owner, whatever the umask is.  Where `path` is a link, what it names
+    is replaced, and the link stays.
 
     Raises
     ------
     WriteError
-        It cannot be written.
+        It cannot be written, or is no plain file: a device that is replaced is gone.
     """
+    if path.is_symlink():
+        path = path.resolve()
+    if path.exists() and not path.is_file():
+        raise WriteError(f"{path}: is no plain file, and is not replaced; name another")
     temporary = path.with_name(f".{path.name}.partial")
     try:
         temporary.unlink(missing_ok=True)

@@ -306,6 +306,7 @@ int on_discard_enter(struct pt_regs *ctx) {
     struct guest *guest = this_guest();
     if (!guest)
         return 0;
+    end_fault(thread);
     for (int number = 0; number < GUEST_BLOCKS; number++) {
         if (guest->blocks[number].block_address == block_address)
             discard.block = number;

@@ -3,11 +3,15 @@
 // A fault, its allocation and the change of the process's counters come from one thread, in this
 // order: they are joined here, and recorded as one.  A thread that reclaims memory inside its fault
 // also allocates (compressed swap lives in memory) and changes counters, neither for the fault.
+// Nothing else that a thread does between two faults on guest RAM changes counters, but a discard,
+// which ends the fault for us (balloon.c).
+//
+// What happens for every page that is swapped is a raw trace point: the kernel writes no record of
+// it first, for which it would add up and hash.
 // -D setting: RING_PAGES.
 
 #define MOVABLE 1  // Linux include/linux/mmzone.h, MIGRATE_MOVABLE: user pages, never page tables.
 #define SWAP_ENTRIES 2  // Linux include/linux/mm_types_task.h, MM_SWAPENTS.
-#define COUNTERS 4      // Likewise, NR_MM_COUNTERS.
 #define ERROR_CODE_MASK ((1ull << FAULT_ERROR_CODE_BITS) - 1)
 
 // The last fault of a thread on guest RAM.
@@ -20,20 +24,12 @@ struct fault {
     u64 value;  // The error code, and FAULT_ bits.
     u32 source;
     u8 is_served;
-    u8 is_allocated;
     u8 is_reclaiming;
     u8 allocations;
 };
 
-// The counters of one address space, which carries an opaque id.
-struct sizes {
-    s64 of[COUNTERS];
-    u8 is_known[COUNTERS];
-};
-
 BPF_HASH(faults, u64, struct fault, 16384);
 BPF_HASH(reclaiming_threads, u64, s64, 16384);  // Since when.
-BPF_HASH(sizes_of_mm, u32, struct sizes, 1024);
 
 static __always_inline void emit_fault(struct fault *fault, u64 thread) {
     if (tallied(fault->source, 1, 0))
@@ -56,11 +52,15 @@ static __always_inline void emit_fault(struct fault *fault, u64 thread) {
     submit(record);
 }
 
-// A fault is recorded when it is served; one that never is, when its thread has the next.
-static __always_inline void close_fault(u64 thread) {
+// A fault is recorded when it is served; one that never is, when its thread has the next, or does
+// something that is for no fault on guest RAM.
+static __always_inline void end_fault(u64 thread) {
     struct fault *fault = faults.lookup(&thread);
-    if (fault && !fault->is_served)
+    if (!fault)
+        return;
+    if (!fault->is_served)
         emit_fault(fault, thread);
+    faults.delete(&thread);
 }
 
 static __always_inline void open_fault(u32 source, u64 address, u64 error_code) {
@@ -74,31 +74,34 @@ static __always_inline void open_fault(u32 source, u64 address, u64 error_code) 
         .value = error_code & ERROR_CODE_MASK,
         .source = source,
     };
-    close_fault(thread);
-    if (faults.update(&thread, &fault))
+    struct fault *last = faults.lookup(&thread);
+    if (last) {
+        if (!last->is_served)
+            emit_fault(last, thread);
+        *last = fault;
+    } else if (faults.update(&thread, &fault)) {
         count_lost(source, LOSS_MAP_FULL);
+    }
 }
 
 static __always_inline void on_fault(u64 address, u64 error_code) {
     struct guest *guest = this_guest();
     if (!guest)
         return;
-    if (in_guest_ram(guest, address)) {
+    if (in_guest_ram(guest, address))
         open_fault(SOURCE_FAULT, address, error_code);
-    } else {
-        u64 thread = bpf_get_current_pid_tgid();
-        close_fault(thread);
-        faults.delete(&thread);
-    }
+    else
+        end_fault(bpf_get_current_pid_tgid());
 }
 
-TRACEPOINT_PROBE(exceptions, page_fault_user) {
-    on_fault(args->address, args->error_code);
+// Linux arch/x86/include/asm/trace/exceptions.h: address, registers, error code.
+RAW_TRACEPOINT_PROBE(page_fault_user) {
+    on_fault(ctx->args[0], ctx->args[2]);
     return 0;
 }
 
-TRACEPOINT_PROBE(exceptions, page_fault_kernel) {
-    on_fault(args->address, args->error_code);
+RAW_TRACEPOINT_PROBE(page_fault_kernel) {
+    on_fault(ctx->args[0], ctx->args[2]);
     return 0;
 }
 
@@ -130,23 +133,24 @@ static __always_inline void on_reclaim_end(u64 reclaimed_pages) {
     set_reclaiming(thread, 0);
 }
 
-TRACEPOINT_PROBE(vmscan, mm_vmscan_direct_reclaim_begin) {
+// Linux include/trace/events/vmscan.h: at the end, pages reclaimed.
+RAW_TRACEPOINT_PROBE(mm_vmscan_direct_reclaim_begin) {
     on_reclaim_begin();
     return 0;
 }
 
-TRACEPOINT_PROBE(vmscan, mm_vmscan_direct_reclaim_end) {
-    on_reclaim_end(args->nr_reclaimed);
+RAW_TRACEPOINT_PROBE(mm_vmscan_direct_reclaim_end) {
+    on_reclaim_end(ctx->args[0]);
     return 0;
 }
 
-TRACEPOINT_PROBE(vmscan, mm_vmscan_memcg_reclaim_begin) {
+RAW_TRACEPOINT_PROBE(mm_vmscan_memcg_reclaim_begin) {
     on_reclaim_begin();
     return 0;
 }
 
-TRACEPOINT_PROBE(vmscan, mm_vmscan_memcg_reclaim_end) {
-    on_reclaim_end(args->nr_reclaimed);
+RAW_TRACEPOINT_PROBE(mm_vmscan_memcg_reclaim_end) {
+    on_reclaim_end(ctx->args[0]);
     return 0;
 }
 
@@ -159,7 +163,6 @@ TRACEPOINT_PROBE(kmem, mm_page_alloc) {
         return 0;
     fault->frame = args->pfn;  // -1 where there was none to be had.
     fault->order = args->order;
-    fault->is_allocated = 1;
     fault->last_sign_ns = bpf_ktime_get_ns();
     if (args->order >= HUGE_PAGE_ORDER)
         fault->value |= FAULT_TRIED_HUGE;
@@ -182,37 +185,15 @@ static __always_inline void on_served(struct fault *fault, u64 thread) {
     emit_fault(fault, thread);
 }
 
-// Give the sizes of an address space: that of a guest, which its own changes make known.
-static __always_inline struct sizes *find_sizes(u32 mm_id, u8 is_own, u32 process) {
-    struct sizes *sizes = sizes_of_mm.lookup(&mm_id);
-    if (!sizes && is_own && guests.lookup(&process)) {
-        struct sizes none = {};
-        sizes_of_mm.update(&mm_id, &none);
-        sizes = sizes_of_mm.lookup(&mm_id);
-    }
-    return sizes;
-}
-
-TRACEPOINT_PROBE(kmem, rss_stat) {
+// Linux include/trace/events/kmem.h: address space, and which of its counters has changed.
+RAW_TRACEPOINT_PROBE(rss_stat) {
     u64 thread = bpf_get_current_pid_tgid();
-    u32 member = args->member;
-    struct sizes *sizes = find_sizes(args->mm_id, args->curr, thread >> 32);
-    if (!sizes || member >= COUNTERS)
-        return 0;
-    s64 size = args->size;
-    s64 change = size - sizes->of[member];
-    int is_first = !sizes->is_known[member];
-    sizes->of[member] = size;
-    sizes->is_known[member] = 1;
-    struct fault *fault = args->curr ? faults.lookup(&thread) : 0;
+    struct fault *fault = faults.lookup(&thread);
     if (!fault || fault->is_reclaiming)
         return 0;
-    if (member == SWAP_ENTRIES) {
-        if (change < 0 && !is_first)
-            on_swap_in(fault);
-    } else if (!fault->is_served && (fault->is_allocated || change > 0 || is_first)) {
-        // With an allocation, whatever the sum says: other threads may have changed it meanwhile.
+    if ((u32)ctx->args[1] == SWAP_ENTRIES)
+        on_swap_in(fault);
+    else if (!fault->is_served)
         on_served(fault, thread);
-    }
     return 0;
 }

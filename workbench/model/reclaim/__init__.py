@@ -20,7 +20,7 @@ from workbench.model.reclaim.columns import (
 from workbench.model.reclaim.lists import new_moves, new_reclaim, written_moves
 from workbench.model.reclaim.run import begin_lists, run_requests
 from workbench.model.reclaim.scan import SWAP_CLUSTER_PAGES
-from workbench.model.reclaim.tally import MOVES_AT_ONCE, run_served_tally
+from workbench.model.reclaim.tally import MOVES_AT_ONCE, Served, run_served_tally
 from workbench.model.reclaim.touch import held_pages
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "ReclaimConstants",
     "ReclaimState",
     "Requests",
+    "Served",
     "begin_lists",
     "held_pages",
     "new_moves",

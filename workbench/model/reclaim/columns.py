@@ -56,6 +56,9 @@ MOVE_KIND: Final = 1
 MOVE_PAGE: Final = 2
 MOVE_PAGES: Final = 3
 MOVE_STATUS: Final = 4
+MOVE_OUTCOME: Final = 5
+MOVE_SURPRISE: Final = 6
+MOVE_GAINED_PAGES: Final = 7
 
 
 class Moves(NamedTuple):
@@ -70,6 +73,23 @@ class Moves(NamedTuple):
     """Of a fault: the pages allocated."""
     status: Int64Array
     """FaultFlag or SwapOutFlag bits."""
+    outcome: Int64Array
+    """Outcome and surprise, as in a ledger of these moves as events."""
+    surprise: Int64Array
+    gained_pages: Int64Array
+    """Pages that it put into memory; of a SWAP_OUT below 0."""
+
+
+class Move(NamedTuple):
+    """One of them, as in `Moves`."""
+
+    kind: int
+    page: int
+    page_count: int
+    status: int
+    outcome: int
+    surprise: int
+    gained_pages: int
 
 
 class ReclaimConstants(NamedTuple):
@@ -162,4 +182,4 @@ class Memory(NamedTuple):
     host: HostState
     reclaim: ReclaimState
     moves: Int64Array
-    """To be filled: MOVE_REQUEST to MOVE_STATUS.  Shape (room, 5)."""
+    """To be filled: MOVE_REQUEST to MOVE_GAINED_PAGES.  Shape (room, 8)."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from workbench.model.compiled import inlined_kernel, inner_kernel
+from workbench.model.fault import NO_SURPRISE
 from workbench.model.host import (
     HELD_PAGES,
     MAPPING,
@@ -19,6 +20,7 @@ from workbench.model.host import (
     split_huge_page,
     swap_out_pages,
 )
+from workbench.model.outcomes import Outcome
 from workbench.model.page_bits import (
     ALL_BITS,
     HAS_AGE,
@@ -39,6 +41,7 @@ from workbench.model.reclaim.columns import (
     AGE_MASK,
     READ_AHEAD_PAGES,
     SLOTS_USED,
+    Move,
 )
 from workbench.model.reclaim.lists import (
     BUT_MARKS,
@@ -53,6 +56,7 @@ if TYPE_CHECKING:
     from workbench.model.reclaim.columns import Memory
 
 SWAP_OUT: Final = int(Kind.SWAP_OUT)
+SWAPPED_OUT: Final = int(Outcome.SWAPPED_OUT)
 ZEROS: Final = int(SwapOutFlag.ZEROS)
 CLEAN: Final = int(SwapOutFlag.CLEAN)
 DEAD: Final = int(SwapOutFlag.DEAD)
@@ -74,6 +78,12 @@ def swap_out_status(word: int, memory: Memory) -> int:
     if word & IS_ZERO != 0 and memory.rules.skips_zeros:
         status |= ZEROS
     return status if word & IS_LIVE != 0 else status | DEAD
+
+
+@inlined_kernel
+def swap_out(first: int, pages: int, status: int) -> Move:
+    """Say that pages go to swap, all of which are in memory."""
+    return Move(SWAP_OUT, first, pages, status, SWAPPED_OUT, NO_SURPRISE, -pages)
 
 
 @inlined_kernel
@@ -101,8 +111,8 @@ def evict_page(page: int, memory: Memory) -> int:
                 add_first(page, ACTIVE, memory)
                 return 0
             counts[SLOTS_USED] += 1
-        write_move(SWAP_OUT, page, 1, swap_out_status(word, memory), memory)
-        host.huge_pages[page // memory.constants.huge_page_pages, MAPPING] = PAGE_TABLE
+        write_move(swap_out(page, 1, swap_out_status(word, memory)), memory)
+        host.huge_pages[page >> memory.constants.huge_page_shift, MAPPING] = PAGE_TABLE
         host.totals[RESIDENT_PAGES] -= 1
         host.totals[HELD_PAGES] -= 1
         host.totals[SWAPPED_PAGES] += 1
@@ -125,7 +135,7 @@ def write_swap_outs(first: int, stop: int, memory: Memory) -> None:
             status = ZEROS if is_zero else 0
             if pages[page] & IS_LIVE == 0:
                 status |= DEAD
-            write_move(SWAP_OUT, begin, page + 1 - begin, status, memory)
+            write_move(swap_out(begin, page + 1 - begin, status), memory)
             begin = page + 1
 
 
@@ -155,8 +165,8 @@ def evict_huge_page(huge_page: int, memory: Memory) -> int:
 def take_huge_page(huge_page: int, memory: Memory) -> int:
     """Take a huge page that is on no list from memory, as far as swap has room.
 
-    One of which some was given back is split first, which frees that part for good; so is one for
-    which swap has not enough room, as long as it has any.
+    As long as swap has any room, one of which some was given back is split first, which frees that
+    part for good; so is one that does not fit as a whole.  Without any it stays what it is.
 
     Returns
     -------
@@ -165,12 +175,12 @@ def take_huge_page(huge_page: int, memory: Memory) -> int:
     host, counts = memory.host, memory.reclaim.counts
     pages = memory.constants.huge_page_pages
     folio = folio_of_huge_page(huge_page, memory)
-    if host.huge_pages[huge_page, PAGES_LEFT] == pages:
-        if counts[SLOTS_USED] + pages <= memory.rules.swap_pages:
-            return evict_huge_page(huge_page, memory)
-        if not has_room(memory):
-            add_first(folio, ACTIVE, memory)
-            return 0
+    is_complete = host.huge_pages[huge_page, PAGES_LEFT] == pages
+    if is_complete and counts[SLOTS_USED] + pages <= memory.rules.swap_pages:
+        return evict_huge_page(huge_page, memory)
+    if not has_room(memory):
+        add_first(folio, ACTIVE, memory)
+        return 0
     split_huge_page(huge_page, memory.constants, host)
     host.pages[folio] &= BUT_MARKS
     freed = 0

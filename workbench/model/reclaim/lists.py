@@ -32,11 +32,14 @@ from workbench.model.reclaim.columns import (
     INACTIVE,
     LAST_ENTRY,
     LIST_PAGES,
+    MOVE_GAINED_PAGES,
     MOVE_KIND,
+    MOVE_OUTCOME,
     MOVE_PAGE,
     MOVE_PAGES,
     MOVE_REQUEST,
     MOVE_STATUS,
+    MOVE_SURPRISE,
     NO_CHUNK,
     NO_ENTRY,
     NO_FOLIO,
@@ -48,7 +51,7 @@ from workbench.model.reclaim.columns import (
 
 if TYPE_CHECKING:
     from workbench.model.columns import Int64Array
-    from workbench.model.reclaim.columns import Memory
+    from workbench.model.reclaim.columns import Memory, Move
 
 AHEAD_ENTRIES: Final = 16
 """How far ahead of its tail a list is read: the memory's latency, in folios looked at."""
@@ -95,17 +98,20 @@ def written_moves(memory: Memory) -> Moves:
 
 
 @inlined_kernel
-def write_move(kind: int, page: int, page_count: int, status: int, memory: Memory) -> None:
+def write_move(move: Move, memory: Memory) -> None:
     """Write a move down if there is room, and count it."""
     counts, moves = memory.reclaim.counts, memory.moves
     row = counts[ROW]
     counts[ROW] = row + 1
     if row < moves.shape[0]:
         moves[row, MOVE_REQUEST] = counts[REQUEST]
-        moves[row, MOVE_KIND] = kind
-        moves[row, MOVE_PAGE] = page
-        moves[row, MOVE_PAGES] = page_count
-        moves[row, MOVE_STATUS] = status
+        moves[row, MOVE_KIND] = move.kind
+        moves[row, MOVE_PAGE] = move.page
+        moves[row, MOVE_PAGES] = move.page_count
+        moves[row, MOVE_STATUS] = move.status
+        moves[row, MOVE_OUTCOME] = move.outcome
+        moves[row, MOVE_SURPRISE] = move.surprise
+        moves[row, MOVE_GAINED_PAGES] = move.gained_pages
 
 
 @inlined_kernel
@@ -119,7 +125,7 @@ def folio_of_huge_page(huge_page: int, memory: Memory) -> int:
 def folio_of(page: int, memory: Memory) -> int:
     """Give the folio that holds a page in memory."""
     if memory.host.pages[page] & IS_HUGE != 0:
-        return folio_of_huge_page(page // memory.constants.huge_page_pages, memory)
+        return folio_of_huge_page(page >> memory.constants.huge_page_shift, memory)
     return page
 
 

@@ -13,8 +13,13 @@ from workbench.model.fault import (
     BACK_HUGE,
     BACK_RANGE,
     LEAVE,
+    NO_OUTCOME,
+    NO_SURPRISE,
+    SWAPPED_IN,
     Fault,
     judge_fault,
+    judge_surprise,
+    name_fault,
     range_pages,
     serve_fault,
 )
@@ -22,6 +27,7 @@ from workbench.model.host import (
     HELD_PAGES,
     OCCUPIED_PAGES,
     PAGES_LEFT,
+    RESIDENT_PAGES,
     discard_part,
     goes_whole,
     swap_in_page,
@@ -42,6 +48,7 @@ from workbench.model.page_bits import (
     SWAPPED,
     UNBACKED,
 )
+from workbench.model.plain_fault import back_plain_page, gets_plain_page, is_plain_block
 from workbench.model.reclaim.columns import (
     ACTIVE,
     AGE,
@@ -54,6 +61,7 @@ from workbench.model.reclaim.columns import (
     REFAULTS_ACTIVATED,
     SLOTS_USED,
     UNMET_PAGES,
+    Move,
 )
 from workbench.model.reclaim.evict import has_room
 from workbench.model.reclaim.lists import (
@@ -156,12 +164,12 @@ def free_copy(page: int, memory: Memory) -> None:
 
 
 @inlined_kernel
-def note_touch(page: int, status: int, memory: Memory) -> None:
-    """Note what a page holds after a touch, and that its guest uses it."""
-    word = memory.host.pages[page] | IS_LIVE
+def touched(word: int, status: int, memory: Memory) -> int:
+    """Give the word of a page after a touch: what it holds, and that its guest uses it."""
+    word |= IS_LIVE
     if status & WRITE != 0:
         word = word | IS_ZERO if memory.rules.writes_zeros else word & _BUT_ZERO
-    memory.host.pages[page] = word
+    return word
 
 
 @inlined_kernel
@@ -175,10 +183,15 @@ def touch_if_resident(page: int, status: int, memory: Memory) -> bool:
     if word & STATE != RESIDENT:
         return False
     if word & HAS_COPY != 0 and status & WRITE != 0:
-        free_copy(page, memory)
-    note_touch(page, status, memory)
-    folio = folio_of(page, memory)
-    pages[folio] |= IS_ACCESSED
+        word &= _BUT_COPY
+        memory.reclaim.counts[SLOTS_USED] -= 1
+    word, folio = touched(word, status, memory), page
+    if word & IS_HUGE == 0:
+        pages[page] = word | IS_ACCESSED
+    else:
+        pages[page] = word
+        folio = folio_of(page, memory)
+        pages[folio] |= IS_ACCESSED
     if memory.rules.policy == LEAST_RECENT:
         move_first(folio, memory)
     return True
@@ -196,7 +209,7 @@ def read_ahead(page: int, block: int, memory: Memory) -> None:
         memory.reclaim.counts[READ_AHEAD_PAGES] += 1
         add_first(other, list_after_swap(other, memory), memory)
         pages[other] |= IS_READ_AHEAD
-        write_move(READ_AHEAD, other, 1, 0, memory)
+        write_move(Move(READ_AHEAD, other, 1, 0, NO_OUTCOME, NO_SURPRISE, 0), memory)
 
 
 @inlined_kernel
@@ -225,7 +238,8 @@ def swap_in(page: int, block: int, status: int, memory: Memory) -> None:
     is_half_full = 2 * counts[SLOTS_USED] > rules.swap_pages
     if writes != 0 or is_half_full or not rules.keeps_copies:
         free_copy(page, memory)
-    write_move(FAULT, page, 0 if was_read else 1, status, memory)
+    taken = 0 if was_read else 1
+    write_move(Move(FAULT, page, taken, status, SWAPPED_IN, NO_SURPRISE, 1), memory)
 
 
 @inlined_kernel
@@ -236,7 +250,7 @@ def add_backed(folio: int, memory: Memory) -> None:
     pages[folio] = (pages[folio] & _BUT_REFERENCED) | IS_ACCESSED
 
 
-@inner_kernel
+@inlined_kernel
 def add_backed_pages(first: int, stop: int, memory: Memory) -> None:
     """Put on a list what has just come into memory of these pages, all of them zeroed."""
     pages = memory.host.pages
@@ -265,7 +279,7 @@ def fault_in(fault: Fault, memory: Memory) -> None:
     action = judge_fault(fault, constants, host)
     if action == LEAVE:
         return
-    first, stop = fault.page, fault.page
+    first, stop, seen_pages = fault.page, fault.page, 0
     if action == BACK_HUGE and not charge_pages(pages, memory):
         # A huge page that cannot be paid for is no reason to kill: Linux tries a single one.
         fault = Fault(fault.page, fault.block, PAGE_BYTES, fault.flags)
@@ -275,13 +289,35 @@ def fault_in(fault: Fault, memory: Memory) -> None:
         for page in range(first, stop):
             if host.pages[page] & STATE == UNBACKED or page == fault.page:
                 charge_page(memory)
+        seen_pages = stop - first
+        if seen_pages > 1:
+            # One that its block cuts off is found again only by the size to which it is aligned.
+            seen_pages = max(seen_pages, fault.allocated_bytes // PAGE_BYTES)
+    elif action == BACK_HUGE:
+        stop, seen_pages = first + pages, pages
+    # What is seen of the fault is what the host allocates for it, which may be less than asked.
+    seen = Fault(fault.page, fault.block, seen_pages * PAGE_BYTES, fault.flags)
+    outcome = name_fault(seen, action, host)
+    surprise = judge_surprise(seen, constants, host)
+    resident_pages = host.totals[RESIDENT_PAGES]
     serve_fault(fault, action, constants, host)
     if action == BACK_HUGE:
-        stop = first + pages
-        add_backed_huge_page(fault.page // pages, memory)
+        add_backed_huge_page(fault.page >> constants.huge_page_shift, memory)
     else:
         add_backed_pages(first, stop, memory)
-    write_move(FAULT, fault.page, stop - first, fault.flags, memory)
+    gained_pages = host.totals[RESIDENT_PAGES] - resident_pages
+    move = Move(FAULT, fault.page, seen_pages, fault.flags, outcome, surprise, gained_pages)
+    write_move(move, memory)
+
+
+@inlined_kernel
+def back_single_page(page: int, status: int, memory: Memory) -> None:
+    """Serve a fault as `fault_in` does where a page by itself is all that can come of it."""
+    charge_page(memory)
+    outcome = back_plain_page(page, memory.constants, memory.host)
+    add_backed(page, memory)
+    memory.host.pages[page] |= IS_ZERO
+    write_move(Move(FAULT, page, 1, status, outcome, NO_SURPRISE, 1), memory)
 
 
 @inlined_kernel
@@ -289,11 +325,18 @@ def touch_page(page: int, block: int, allocated_bytes: int, status: int, memory:
     """Let a guest read or write a page."""
     if touch_if_resident(page, status, memory):
         return
-    if memory.host.pages[page] & STATE == SWAPPED:
+    pages = memory.host.pages
+    if pages[page] & STATE == SWAPPED:
         swap_in(page, block, status, memory)
+    elif (
+        allocated_bytes == PAGE_BYTES
+        and is_plain_block(block, memory.constants)
+        and gets_plain_page(page, memory.constants, memory.host)
+    ):
+        back_single_page(page, status, memory)
     else:
         fault_in(Fault(page, block, allocated_bytes, status), memory)
-    note_touch(page, status, memory)
+    pages[page] = touched(pages[page], status, memory)
 
 
 @inner_kernel

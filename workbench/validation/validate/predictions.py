@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import statistics
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from workbench.errors import UnidentifiableError, UsageError
 from workbench.replay import Host, replay
+from workbench.spelling import suggestion
 from workbench.validation.validate.baselines import BASELINES, baselines
 from workbench.validation.validate.bootstrap import Interval, mean_interval, median_interval
 from workbench.validation.validate.figures import (
@@ -185,11 +185,8 @@ def compare_settings(
 def _check_label(label: str, workloads: Iterable[Runs]) -> None:
     known = sorted({setting.label for runs in workloads for setting in runs})
     if label not in known:
-        close = difflib.get_close_matches(label, known, n=1, cutoff=0.0)
-        raise UsageError(
-            f"no trace has the setting {label!r}; did you mean {close[0]!r}?  "
-            f"There are: {'; '.join(known)}"
-        )
+        meant = suggestion(label, known, otherwise=f"there are {'; '.join(known)}")
+        raise UsageError(f"no trace has the setting {label!r}{meant}")
 
 
 def _sources(runs: Runs, label: str | None) -> list[Setting]:
