@@ -15,10 +15,13 @@ import pytest
 
 from workbench.capture.recorder import Capture
 from workbench.cli import app
+from workbench.cli.notebook import bundled_notebooks
 from workbench.lab import LabSettings, load_scenario, run_lab
-from workbench.replay import replay
+from workbench.measure import metrics
+from workbench.replay import Device, Guest, replay
 from workbench.schema import CONFIG_POISON_OFFSET_BYTES, Feature, Kind
 from workbench.trace import Trace, read_trace
+from workbench.units import NANOSECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,12 +61,24 @@ def features(trace: Trace) -> int:
     return int(events["status"][events["kind"] == Kind.FEATURES][-1])
 
 
+def assert_other_settings_are_right(trace: Trace, again: str) -> None:
+    """What hardly differs from the capture is answered much as it was; reporting saves memory."""
+    almost = Guest(reporting_delay_ns=2 * NANOSECONDS + 1)
+    asked = ({}, {"guest": almost}, {"device": Device(free_page_reporting=False)})
+    runs = [metrics(replay(trace, **settings)) for settings in asked]
+    captured, same, without = (found["resident_bytes_mean"]["value"] for found in runs)
+
+    assert same == pytest.approx(captured, rel=0.1), again
+    assert without > captured, again
+
+
 def test_a_scenario_nobody_has_seen_is_replayed_to_the_page(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A new scenario at every run: exact at the last quiet sample, 0.5 % of the peak on average.
 
-    The whole path as a user goes it: `workbench live`, and what its document says.
+    The whole path as a user goes it: `workbench live`, what its document says, and the notebooks
+    about the fresh capture.
     """
     seed = os.environ.get(SEED_VARIABLE) or str(secrets.randbits(32))
     code = app.run(["live", "--seed", seed, "-o", str(tmp_path / "out"), "--json"])
@@ -80,6 +95,12 @@ def test_a_scenario_nobody_has_seen_is_replayed_to_the_page(
     assert error["resident_bytes"]["mean"] < 0.005, again
     assert events["as_captured"]["differing_decisions"] == 0, again
     assert events["discarded"] == count(trace, Kind.DISCARD) > 0, again
+    assert_other_settings_are_right(trace, again)
+
+    about = ("--trace", document["trace"], "-o", str(tmp_path / "notebooks"))
+    code = app.run(["notebooks", *about, "--execute"])
+    assert code == 0, f"{again}\n{capsys.readouterr().err}"
+    assert len(list((tmp_path / "notebooks").glob("*.html"))) == len(bundled_notebooks()), again
 
 
 def test_an_init_on_free_guest_gives_everything_back(tmp_path: Path) -> None:
@@ -102,4 +123,15 @@ def test_a_poison_value_stops_every_discard(tmp_path: Path) -> None:
     assert poison_values(trace)[-1] == POISON
     assert count(trace, Kind.DISCARD) == 0
     assert run.events["skipped"]["poisoned"] == run.events["ranges"] > 0
+    assert run.model_error["resident_bytes"]["final_pages"] == 0
+
+
+def test_a_host_that_locked_the_memory_refuses_every_discard(tmp_path: Path) -> None:
+    """QEMU tries and says so; the guest's memory stays, all of it from the start."""
+    settings = LabSettings(scenario=load_scenario("quick"), lock_memory=True)
+    run = replay(capture(tmp_path / "x.trace", settings))
+
+    assert run.events["discarded"] == 0
+    assert metrics(run)["discards_failed"]["value"] == run.events["ranges"] > 0
+    assert metrics(run)["resident_bytes_final"]["value"] == settings.memory_bytes
     assert run.model_error["resident_bytes"]["final_pages"] == 0

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from tests.synthetic import HUGE, START_NS, features, given_back, machine, report, touch, trace
+from tests.synthetic import (
+    HUGE,
+    RAM_BYTES,
+    START_NS,
+    features,
+    given_back,
+    machine,
+    report,
+    touch,
+    trace,
+)
 from workbench.model.guest import date_reports
 from workbench.replay import Device, replay
-from workbench.replay.demand import _date_after_touches, captured_events
+from workbench.replay.demand import _date_after_touches, _first_passes, captured_events
+from workbench.replay.reporting import Reporting
 from workbench.schema import Kind
 from workbench.trace import GuestFacts
 from workbench.units import NANOSECONDS, PAGE_BYTES
@@ -56,6 +68,28 @@ def test_memory_that_the_first_passes_did_not_come_to_is_taken_all_the_same():
     )
 
     assert held == [0, 0, 1, 1, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize(("ranges", "until"), [(1, 2), (2, 5), (3, 5)])
+def test_what_a_pass_left_may_be_taken_before_the_next_one_comes_to_it(ranges, until):
+    """One report of two ranges may be all that a pass makes of a list; then another one follows."""
+    rows = [*given_back(*(report(2, at * HUGE, element=at) for at in range(ranges)))]
+    events = trace(rows).columns("events")
+    captured = captured_events(events, RAM_BYTES // PAGE_BYTES, events["kind"] == Kind.REPORT)
+    before = Reporting(order=9, delay_ns=2 * NANOSECONDS, capacity=2)
+
+    count, end_ns = _first_passes(captured, np.arange(ranges), before)
+
+    assert (count, end_ns) == (ranges, START_NS + until * NANOSECONDS)
+
+
+def test_memory_that_nobody_had_touched_faults_whatever_the_settings():
+    """It was in use when the driver came, as far as anybody knows."""
+    held = resident_huge_pages(
+        [features(0.5), *given_back(report(2, 0)), touch(5, HUGE), touch(5.5, HUGE + PAGE_BYTES)]
+    )
+
+    assert held == [0, 0, 0, 0, 1, 1, 1, 1]
 
 
 def test_memory_in_use_when_its_driver_reports_is_not_free_at_first():

@@ -32,7 +32,8 @@ from tests.synthetic import (
     write_trace,
 )
 from workbench.errors import InputError, UsageError
-from workbench.replay import moment_at, replay
+from workbench.measure import metrics
+from workbench.replay import Device, Guest, moment_at, replay
 from workbench.schema import TABLES, FaultFlag, Kind
 from workbench.trace import Part, Trace, read_trace, write_slice
 from workbench.units import MIB, NANOSECONDS, PAGE_BYTES
@@ -202,6 +203,32 @@ def test_a_slice_of_a_captured_trace_goes_on_as_it_did(
     expected = replay(whole).model_error["resident_bytes"]["final_pages"]
     assert replay(part).model_error["resident_bytes"]["final_pages"] == expected
     assert part.manifest.mid_life
+
+
+@pytest.mark.parametrize("name", ["churn-on", "file-cache-on", "staircase-order0"])
+@pytest.mark.parametrize("first", [0.5, 1.5, 9.1])
+def test_a_slice_answers_what_other_settings_would_have_done(
+    tmp_path: Path, name: str, first: float
+) -> None:
+    """It may begin while the guest boots, or between two passes of reporting.
+
+    What differs from the capture by a nanosecond, is answered as the capture was, and what the
+    guest would hold without reporting is what the whole trace says.
+    """
+    whole = read_trace(BUNDLED / f"{name}.trace")
+    part = cut(whole, tmp_path / "part.trace", first)
+    delay_ns = whole.manifest.virtual_machines[0].guest.reporting_delay_ns
+    almost = Guest(reporting_delay_ns=delay_ns + 1)
+    without = Device(free_page_reporting=False)
+
+    def mean_bytes(trace: Trace, **settings: Any) -> float:
+        found = metrics(replay(trace, **settings))["resident_bytes_mean"]["value"]
+        assert isinstance(found, float)
+        return found
+
+    assert mean_bytes(part, guest=almost) == pytest.approx(mean_bytes(part), rel=0.01)
+    final_bytes = replay(whole, device=without).final_resident_bytes
+    assert replay(part, device=without).final_resident_bytes == pytest.approx(final_bytes, rel=0.05)
 
 
 def test_a_slice_of_one_machine_is_about_it_alone(tmp_path: Path) -> None:

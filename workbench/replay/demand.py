@@ -80,8 +80,9 @@ def free_first_reported(
     reports = np.flatnonzero(captured.kind == Kind.REPORT)
     if reports.size == 0:
         return
-    first = reports[: _first_passes(captured, reports, before)]
-    begin_ns, end_ns = captured.time_ns[first[0]], captured.time_ns[first[-1]]
+    count, end_ns = _first_passes(captured, reports, before)
+    first = reports[:count]
+    begin_ns = captured.time_ns[first[0]]
     touched_ns = np.full(may_not.size, _NEVER_NS)
     touches = _touches(captured)
     # The first touch of each page is written last.
@@ -102,8 +103,15 @@ def free_first_reported(
 _NEVER_NS: Final = 2**62
 
 
-def _first_passes(captured: Captured, reports: npt.NDArray[np.intp], before: Reporting) -> int:
-    """Count the ranges of the first passes: as long as the last one left something of an order."""
+def _first_passes(
+    captured: Captured, reports: npt.NDArray[np.intp], before: Reporting
+) -> tuple[int, int]:
+    """Count the ranges of the first passes, and say when the last of these was over.
+
+    They go on as long as one leaves something of an order.  Where all that it left was taken by the
+    time of the next one, that one reports nothing.
+    """
+    latest_ns = before.delay_ns + before.delay_ns // 2
     time_ns = captured.time_ns[reports]
     begins = np.flatnonzero(np.diff(time_ns) > before.delay_ns // 2) + 1
     for begin, stop in pairwise((0, *begins, reports.size)):
@@ -111,12 +119,18 @@ def _first_passes(captured: Captured, reports: npt.NDArray[np.intp], before: Rep
         may_be_cut = count.max() >= (full_reports(int(count.max()), before.capacity) - 1) * (
             before.capacity
         )
-        is_followed = stop < reports.size and (
-            time_ns[stop] - time_ns[stop - 1] <= before.delay_ns + before.delay_ns // 2
-        )
+        is_followed = stop < reports.size and time_ns[stop] - time_ns[stop - 1] <= latest_ns
         if not (may_be_cut and is_followed):
             break
-    return int(stop)
+    return int(stop), int(time_ns[stop - 1] + latest_ns * may_be_cut)
+
+
+def first_faulted(captured: Captured) -> npt.NDArray[np.int64]:
+    """Give the pages of which a fault is the first that is known: nothing backed them before."""
+    every = _each_page(captured.page, captured.page_count, np.arange(captured.kind.size))
+    page, first = np.unique(every.page, return_index=True)
+    is_faulted = captured.kind[every.event[first]] == Kind.FAULT
+    return page[np.flatnonzero(is_faulted)]
 
 
 def free_unbacked(trace: Trace, vm: int, constants: GuestConstants, guest: GuestState) -> None:

@@ -31,6 +31,7 @@ from workbench.replay.accesses import with_accesses
 from workbench.replay.demand import (
     FIRST_USABLE_PAGE,
     captured_events,
+    first_faulted,
     free_first_reported,
     free_unbacked,
     guest_demand,
@@ -180,7 +181,7 @@ class _Life(NamedTuple):
     is_moved: npt.NDArray[np.bool_]
     """Which of its events the model of the guest makes anew.  Shape (event,)."""
     first_ns: int
-    """When the first report came."""
+    """When the first report came.  Before it addresses are as captured, if the driver came then."""
     stays: npt.NDArray[np.bool_]
     """Which pages keep the addresses of the capture.  Shape (page,)."""
     demand: Demand
@@ -193,8 +194,10 @@ def _read_life(trace: Trace, vm: int, change: _Change, own: Columns) -> _Life:
     """Read from the events of one machine, some of them reports, how its guest lived."""
     before, after = change.before, change.after
     first_ns = int(own["time_ns"][own["kind"] == Kind.REPORT][0])
+    came_before = _driver_came_before(trace, own, first_ns)
     is_moved = np.isin(own["kind"], (Kind.FAULT, Kind.REPORT, Kind.DISCARD, Kind.ACCESS))
-    is_moved &= own["time_ns"] >= first_ns
+    if not came_before:
+        is_moved &= own["time_ns"] >= first_ns
     page_count = trace.manifest.virtual_machines[vm].ram_blocks[0].used_bytes // PAGE_BYTES
     captured = captured_events(own, page_count, is_moved)
     # The driver registers one delay before its first pass.  What was free then only accesses can
@@ -208,10 +211,11 @@ def _read_life(trace: Trace, vm: int, change: _Change, own: Columns) -> _Life:
 
     def begin() -> GuestState:
         guest = new_guest(page_count, constants)
-        if trace.manifest.mid_life:
+        if came_before:
             free_unbacked(trace, vm, constants, guest)
             return guest
         free_first_reported(with_driver, before, stays, constants, guest)
+        guest.is_touched[first_faulted(captured)] = False
         if change.clears:
             guest.is_touched[:] = True
         if after.order != NO_REPORTING:
@@ -219,10 +223,19 @@ def _read_life(trace: Trace, vm: int, change: _Change, own: Columns) -> _Life:
         return guest
 
     is_free = free_pages(begin())
-    if not trace.manifest.mid_life:
+    if not came_before:
         stays[:] = in_shared_blocks(is_free)
     demand = guest_demand(captured, is_free, before)
     return _Life(captured, is_moved, first_ns, stays, demand, begin, constants)
+
+
+def _driver_came_before(trace: Trace, own: Columns, first_ns: int) -> bool:
+    """Tell whether the driver was at work when the capture began.
+
+    A capture may begin in mid-life and before the driver: while the guest boots.
+    """
+    is_ready = (own["kind"] == Kind.FEATURES) & (own["time_ns"] <= first_ns)
+    return trace.manifest.mid_life and not bool(is_ready.any())
 
 
 def _place_machine(trace: Trace, vm: int, change: _Change, own: Columns) -> Columns:
