@@ -151,9 +151,10 @@ def test_debugging_shows_where(failing, monkeypatch, capsys, how):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), typer.Abort()])
-def test_an_interruption_is_130(failing, error):
+def test_an_interruption_is_130(failing, error, capsys):
     failing(error)
     assert app.run(["info"]) == 130
+    assert capsys.readouterr().err == "workbench: interrupted\n"
 
 
 def test_a_command_may_choose_its_exit_code(failing):

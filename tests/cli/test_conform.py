@@ -265,7 +265,7 @@ def test_an_interrupted_run_says_what_it_has_done(monkeypatch, capsys):
     code, out, err = conform(capsys, *QUICK)
 
     assert (code, out) == (130, "")
-    assert err.startswith("interrupted: 40 programs against QEMU")
+    assert err.startswith("until then: 40 programs against QEMU")
 
 
 def test_a_log_gets_a_line_a_minute(monkeypatch, capsys):

@@ -84,18 +84,18 @@ def kept_profiles(folder):
 
 
 @pytest.mark.parametrize("options", [(), ("--workers", "2")])
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_what_was_finished_is_kept_however_it_ends(tmp_path, how, options):
     process, study, folder, _ = begin(tmp_path, *options)
     wait_for(lambda: kept_profiles(folder), "nothing was finished")
     process.send_signal(how)
     out, err = process.communicate(timeout=WAIT_S)
 
-    assert process.returncode == {signal.SIGINT: 130, signal.SIGKILL: -9}[how]
-    assert (out, err) == ("", "")
+    assert process.returncode == {signal.SIGKILL: -9}.get(how, 130)
+    assert (out, err) == ("", "" if how == signal.SIGKILL else "workbench: interrupted\n")
     assert not (folder / "result.json").exists()
     wait_for(lambda: not processes_naming(str(tmp_path)), "a worker was left behind")
-    if how == signal.SIGINT:
+    if how != signal.SIGKILL:
         assert list((tmp_path / "scratch").iterdir()) == []
     assert len(kept_profiles(folder)) == 1
     assert sweep(study, folder).done["profiles"] == PROFILE_JOBS - 1

@@ -54,6 +54,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from workbench.cli.output import note, print_text
+from workbench.cli.stop import stopped_by_signals
 from workbench.errors import HostError, InputError, WorkbenchError
 from workbench.spelling import shorten, suggestion
 
@@ -192,14 +193,14 @@ def run(arguments: Sequence[str]) -> int:
         code = command.main(
             args=list(arguments) or ["--help"], prog_name=PROGRAM, standalone_mode=False
         )
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except typer.Abort:
-        return INTERRUPTED
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the outermost door: everything ends in a sentence.
         if os.environ.get("WORKBENCH_DEBUG"):
             note(traceback.format_exc().rstrip())
         return _explain(error)
+    if code == INTERRUPTED:  # Typer makes it of a KeyboardInterrupt.
+        note(f"{PROGRAM}: interrupted")
     return code if isinstance(code, int) else 0
 
 
@@ -232,4 +233,6 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # What its encoding has not is spelt out.
             stream.reconfigure(errors="backslashreplace")
-    sys.exit(run(sys.argv[1:]))
+    with stopped_by_signals():
+        code = run(sys.argv[1:])
+    sys.exit(code)

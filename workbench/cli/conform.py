@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import signal
 import sys
 from collections import deque
 from pathlib import Path
@@ -90,8 +89,6 @@ def conform(
         workers=workers or os.cpu_count() or 1,
         kind_names=_known_kinds(kind or []),
     )
-    # To be ended by a supervisor is to be interrupted: what was borrowed is given back.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with _progress(wishes) as progress:
         outcome = run_conform(wishes, progress)
     for name, reason in outcome.left_out.items():
@@ -128,7 +125,7 @@ def _progress(wishes: Wishes) -> Iterator[Callable[[Outcome], None]]:
             yield progress
         except KeyboardInterrupt:
             for outcome in latest:
-                note(f"interrupted: {_summary(outcome)}")
+                note(f"until then: {_summary(outcome)}")
             raise
 
 

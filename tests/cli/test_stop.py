@@ -1,0 +1,99 @@
+"""Ctrl-C, `kill` and a terminal that goes away, as a command hears them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+WAIT_S = 60
+
+SLOW = textwrap.dedent(
+    """
+    import sys, tempfile, time
+    from workbench.cli import app
+
+    def slow(arguments):
+        with tempfile.TemporaryDirectory():
+            print("begun", flush=True)
+            try:
+                time.sleep(600)
+            finally:
+                time.sleep(float(sys.argv[1]))
+
+    command = app.typer.main.get_command(app._root)
+    command.main = lambda **options: slow(options)
+    app.typer.main.get_command = lambda root: command
+    app.main()
+    """
+)
+"""A command that tidies up slowly."""
+
+
+@pytest.fixture
+def slow(tmp_path):
+    """Begin it, and wait until it is at work."""
+    running = []
+
+    def begin(tidying_s=0.0, *, before=()):
+        process = subprocess.Popen(
+            [*before, sys.executable, "-c", SLOW, str(tidying_s)],
+            env={**os.environ, "TMPDIR": str(tmp_path)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        running.append(process)
+        assert process.stdout.readline() == "begun\n"
+        return process
+
+    yield begin
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_it_ends_in_good_order(slow, tmp_path, number):
+    process = slow()
+    process.send_signal(number)
+    _, said = process.communicate(timeout=WAIT_S)
+
+    assert (process.returncode, said) == (130, "workbench: interrupted\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_impatient_finger_does_not_cut_the_tidying_short(slow, tmp_path):
+    process = slow(0.3)
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.01)
+    said = process.stderr.read()
+
+    assert (process.returncode, said) == (130, "workbench: interrupted\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_means_it_gets_away(slow):
+    """Two seconds later it is another wish."""
+    process = slow(600)
+    process.send_signal(signal.SIGINT)
+    time.sleep(2)
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(WAIT_S) == 130
+
+
+def test_what_the_caller_had_ignored_stays_ignored(slow):
+    process = slow(before=["nohup"])
+    process.send_signal(signal.SIGHUP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.5)
+    process.send_signal(signal.SIGTERM)
+
+    assert process.wait(WAIT_S) == 130
