@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,10 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.synthetic import manifest
-from workbench.errors import InputError, UsageError, WriteError
+from workbench.errors import InputError, UsageError
 from workbench.schema import EVENTS, SAMPLES, TABLES, UNKNOWN, Kind
 from workbench.trace import TraceWriter, read_trace
-from workbench.trace.writer import replacing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -259,24 +257,3 @@ def test_a_column_that_an_older_trace_lacks_reads_as_unknown(tmp_path: Path) -> 
     pq.write_table(samples.drop_columns(["resident_bytes"]), segment)
     with pytest.raises(InputError, match="has no column 'resident_bytes'"):
         read_trace(tmp_path / "x.trace").columns("samples")
-
-
-def test_what_is_no_plain_file_is_never_replaced(tmp_path):
-    """A pipe here; of root's `-o /dev/null` nothing but a plain file would be left."""
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-
-    with pytest.raises(WriteError, match="is no plain file"), replacing(pipe):
-        pass
-    assert pipe.is_fifo()
-    assert list(tmp_path.iterdir()) == [pipe]
-
-
-def test_a_link_stays_and_what_it_names_is_replaced(tmp_path):
-    path, link = tmp_path / "page.html", tmp_path / "link.html"
-    link.symlink_to(path)
-    with replacing(link) as temporary:
-        temporary.write_text("new")
-
-    assert link.is_symlink()
-    assert path.read_text() == "new"

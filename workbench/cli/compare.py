@@ -101,7 +101,7 @@ def compare(
         html_page,
         with_accepted,
     )
-    from workbench.trace.writer import replacing
+    from workbench.whole_file import replacing
 
     budget_path = _budget_path(budget, baseline, accept=accept)
     file = _read_budgets(budget_path, may_be_new=accept)

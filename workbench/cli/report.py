@@ -69,7 +69,7 @@ def report(
     from workbench.replay import read_settings
     from workbench.report import render, report_on
     from workbench.study import is_plan
-    from workbench.trace.writer import replacing
+    from workbench.whole_file import replacing
 
     settings = read_settings(assignments or [], config)
     check_file(output)

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Final
 from workbench.errors import InputError
 from workbench.gate.budgets import Accepted, Before, read_budget_file
 from workbench.gate.runs import Run
-from workbench.trace.writer import replacing
+from workbench.whole_file import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -17,7 +17,7 @@ import numpy as np
 from workbench.errors import InputError
 from workbench.gate.runs import OFF, ON, TRACE_DIGITS
 from workbench.measure import BY_NAME
-from workbench.trace.writer import replacing
+from workbench.whole_file import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from workbench.errors import UsageError
 from workbench.spelling import on_one_line
-from workbench.trace.writer import replacing
+from workbench.whole_file import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

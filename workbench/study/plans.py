@@ -25,8 +25,8 @@ from workbench.study.swap_words import swap_sentences
 from workbench.study.sweep import FACTS_NAME, TOGETHER_NAME, sweep_into
 from workbench.study.words import sentences
 from workbench.trace import Trace
-from workbench.trace.writer import replacing
 from workbench.units import format_ns
+from workbench.whole_file import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workbench.errors import InputError, UsageError, WriteError
-from workbench.trace.writer import replacing
+from workbench.whole_file import replacing
 
 if TYPE_CHECKING:
     from pathlib import Path

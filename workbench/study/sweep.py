@@ -22,7 +22,7 @@ from workbench.study.store import KINDS, ROW_KEY, Store, from_bytes
 from workbench.study.swap_jobs import limit_questions, swap_io, swap_jobs, swap_questions
 from workbench.study.swap_limit import fitting_by_memory
 from workbench.study.timeline import timeline_of
-from workbench.trace.writer import replacing
+from workbench.whole_file import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

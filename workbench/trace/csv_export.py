@@ -14,7 +14,7 @@ import pyarrow.csv as pa_csv
 from workbench.errors import UsageError
 from workbench.schema import EVENTS, TABLES, Kind, PageState, Table
 from workbench.trace.manifest import MANIFEST_NAME
-from workbench.trace.writer import replacing
+from workbench.whole_file import replacing
 
 if TYPE_CHECKING:
     import enum

@@ -7,7 +7,6 @@ steps leaves nothing twice.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,14 +14,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from workbench.errors import UsageError, WriteError
+from workbench.errors import UsageError
 from workbench.schema import TABLES, Table
 from workbench.trace.manifest import MANIFEST_NAME, Manifest
 from workbench.trace.merge import merge_rows, regroup
 from workbench.trace.segments import arrow_schema, segment_name, segment_paths
+from workbench.whole_file import cannot_write, replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     import numpy.typing as npt
@@ -68,7 +68,7 @@ class TraceWriter:
             message = f"{path}: exists already; name another folder or remove it first"
             raise UsageError(message) from None
         except OSError as error:
-            raise _cannot_write(path, error) from error
+            raise cannot_write(path, error) from error
         for name in TABLES:
             self.append(name, {})
         self.write_manifest(manifest)
@@ -180,43 +180,3 @@ def _encodings(schema: pa.Schema) -> dict[str, Any]:
         "compression": codec,
         "compression_level": {name: 9 for name in schema.names if codec[name] == "zstd"},
     }
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Write beside `path`, sync, rename: readers see the old file or the whole new one.
-
-    The file is private to its owner, whatever the umask is.  Where `path` is a link, what it names
-    is replaced, and the link stays.
-
-    Raises
-    ------
-    WriteError
-        It cannot be written, or is no plain file: a device that is replaced is gone.
-    """
-    if path.is_symlink():
-        path = path.resolve()
-    if path.exists() and not path.is_file():
-        raise WriteError(f"{path}: is no plain file, and is not replaced; name another")
-    temporary = path.with_name(f".{path.name}.partial")
-    try:
-        temporary.unlink(missing_ok=True)
-        # Made before anything is in it: nobody else can open it, whatever the umask is.
-        temporary.touch(mode=0o600, exist_ok=False)
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise _cannot_write(path, error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-
-
-def _cannot_write(path: Path, error: OSError) -> WriteError:
-    # Arrow puts a text of its own where the system's reason belongs.
-    reason = os.strerror(error.errno) if error.errno else str(error)
-    return WriteError(
-        f"{path}: cannot be written ({reason}); free some room or name another folder"
-    )
