@@ -16,6 +16,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 WAIT_S = 60
 
+NO_PROFILE = {"DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False"}
+"""As docs/capacity.md says of clusters."""
+
 
 def start(*words, log, pythonpath=ROOT):
     """Start one of Dask's own programs."""
@@ -29,7 +32,7 @@ def start(*words, log, pythonpath=ROOT):
                 *words[1:],
                 "--no-dashboard",
             ],
-            env={**os.environ, "PYTHONPATH": str(pythonpath)},
+            env={**os.environ, "PYTHONPATH": str(pythonpath), **NO_PROFILE},
             stdout=output,
             stderr=output,
         )

@@ -83,6 +83,18 @@ def test_a_worker_that_is_killed_in_the_midst_of_a_study_changes_nothing(tmp_pat
     assert contents(together) == contents(alone)
 
 
+@pytest.mark.parametrize("workers", [None, 1])
+def test_no_worker_of_ours_looks_which_line_is_at_work(workers):
+    """That can stop a process for ever (python/cpython#106883)."""
+    with cluster.open_cluster(workers=workers) as opened:
+        callbacks = opened.client.run(lambda dask_worker: set(dask_worker.periodic_callbacks))
+
+    assert len(callbacks) == 1
+    assert all(
+        names and not any("profile" in name for name in names) for names in callbacks.values()
+    )
+
+
 def refused(tmp_path, address):
     """What is said of a cluster that is of no use, after how long."""
     begun_s = time.monotonic()

@@ -48,11 +48,16 @@ AGAIN: Final = "what was finished by then is kept, if a folder was named: run th
 _LOGGERS: Final = ("distributed", "tornado", "asyncio", "bokeh")
 """And all below them: Dask gives some of those handlers of their own."""
 
+_PROFILE: Final = "distributed.worker.profile.enabled"
+
 _OURS: Final = {
     "distributed.admin.large-graph-warning-threshold": "16 GiB",  # Inputs are sent once, and large.
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
     "distributed.diagnostics.computations.nframes": 0,  # Nobody asks which line submitted a job.
+    # Nor which line is at work; and to look for it stops a process for ever where garbage is
+    # collected just then (sys._current_frames() before Python 3.11.9: python/cpython#106883).
+    _PROFILE: False,
 }
 
 
@@ -225,6 +230,7 @@ def _start_worker(address: str, folder: Path, log: Path) -> subprocess.Popen[byt
                 **os.environ,
                 "PYTHONPATH": os.pathsep.join(filter(None, paths)),
                 "TMPDIR": str(folder),
+                f"DASK_{_PROFILE.replace('.', '__').upper()}": "False",
             },
             stdin=subprocess.DEVNULL,
             stdout=output,
