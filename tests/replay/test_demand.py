@@ -16,9 +16,15 @@ from tests.synthetic import (
     touch,
     trace,
 )
-from workbench.model.guest import date_reports
+from workbench.model.guest import GuestConstants, date_reports, free_pages, new_guest
 from workbench.replay import Device, replay
-from workbench.replay.demand import _date_after_touches, _first_passes, captured_events
+from workbench.replay.demand import (
+    _date_after_touches,
+    _first_passes,
+    captured_events,
+    first_backed,
+    free_first_reported,
+)
 from workbench.replay.reporting import Reporting
 from workbench.schema import Kind
 from workbench.trace import GuestFacts
@@ -70,17 +76,44 @@ def test_memory_that_the_first_passes_did_not_come_to_is_taken_all_the_same():
     assert held == [0, 0, 1, 1, 1, 1, 2, 2]
 
 
-@pytest.mark.parametrize(("ranges", "until"), [(1, 2), (2, 5), (3, 5)])
-def test_what_a_pass_left_may_be_taken_before_the_next_one_comes_to_it(ranges, until):
-    """One report of two ranges may be all that a pass makes of a list; then another one follows."""
+@pytest.mark.parametrize(("ranges", "is_cut"), [(1, False), (2, True), (3, True)])
+def test_a_pass_may_have_left_something_if_a_report_was_full(ranges, is_cut):
     rows = [*given_back(*(report(2, at * HUGE, element=at) for at in range(ranges)))]
     events = trace(rows).columns("events")
     captured = captured_events(events, RAM_BYTES // PAGE_BYTES, events["kind"] == Kind.REPORT)
     before = Reporting(order=9, delay_ns=2 * NANOSECONDS, capacity=2)
 
-    count, end_ns = _first_passes(captured, np.arange(ranges), before)
+    assert _first_passes(captured, np.arange(ranges), before) == (ranges, is_cut)
 
-    assert (count, end_ns) == (ranges, START_NS + until * NANOSECONDS)
+
+@pytest.mark.parametrize(
+    ("taken", "free_at_first"),
+    [
+        ([touch(1, 0), touch(1, HUGE)], []),  # Both had been backed.
+        ([touch(3, 0), touch(3.5, HUGE)], [0, HUGE]),
+        ([touch(3, 0), touch(4.5, HUGE)], [0]),  # The pass at 4 s did not report it.
+    ],
+)
+def test_what_a_pass_left_may_be_taken_before_the_next_one_comes_to_it(taken, free_at_first):
+    """The pass at 2 s may have left something, and the next one is at 4 s."""
+    rows = [*given_back(report(2, 3 * HUGE), report(2, 2 * HUGE, element=1)), *taken]
+    events = trace(rows).columns("events")
+    wanted = np.isin(events["kind"], (Kind.FAULT, Kind.REPORT))
+    captured = captured_events(events, RAM_BYTES // PAGE_BYTES, wanted)
+    before = Reporting(order=9, delay_ns=2 * NANOSECONDS, capacity=1)
+    pages = RAM_BYTES // PAGE_BYTES
+    constants = GuestConstants(
+        np.array([0]), np.array([pages]), np.array([0]), *before, follows_touches=False
+    )
+    guest = new_guest(pages, constants)
+    fresh = first_backed(captured, START_NS + 2 * NANOSECONDS)
+    free_first_reported(captured, before, np.zeros(pages, np.bool_), constants, guest, fresh=fresh)
+
+    is_free = free_pages(guest)
+    assert is_free[2 * HUGE // PAGE_BYTES :].all()
+    assert np.flatnonzero(is_free[: 2 * HUGE // PAGE_BYTES]).tolist() == [
+        offset // PAGE_BYTES for offset in free_at_first
+    ]
 
 
 def test_memory_that_nobody_had_touched_faults_whatever_the_settings():

@@ -62,6 +62,8 @@ def free_first_reported(
     may_not: npt.NDArray[np.bool_],
     constants: GuestConstants,
     guest: GuestState,
+    *,
+    fresh: npt.NDArray[np.int64],
 ) -> None:
     """Free what the first passes report, in the order in which it stands on the free lists.
 
@@ -76,13 +78,15 @@ def free_first_reported(
         Pages that keep the addresses of the capture.  What was touched between then and its report
         was not free throughout, and is left out too; but what was first touched while the first
         passes went on was free before.
+    fresh
+        Pages that nothing had backed before.
     """
     reports = np.flatnonzero(captured.kind == Kind.REPORT)
     if reports.size == 0:
         return
-    count, end_ns = _first_passes(captured, reports, before)
+    count, is_cut = _first_passes(captured, reports, before)
     first = reports[:count]
-    begin_ns = captured.time_ns[first[0]]
+    begin_ns, end_ns = captured.time_ns[first[0]], captured.time_ns[first[-1]]
     touched_ns = np.full(may_not.size, _NEVER_NS)
     touches = _touches(captured)
     # The first touch of each page is written last.
@@ -94,7 +98,13 @@ def free_first_reported(
     ]
     first = first[was_free]
     in_list_order = first[np.lexsort((-first, captured.element[first]))]
-    taken_first = np.flatnonzero((touched_ns >= begin_ns) & (touched_ns <= end_ns))
+    is_taken = (touched_ns >= begin_ns) & (touched_ns <= end_ns)
+    if is_cut:
+        # All that the last one left was taken before the next, which then had nothing to report.
+        is_taken[fresh] |= (touched_ns[fresh] - end_ns <= before.delay_ns) & (
+            touched_ns[fresh] >= begin_ns
+        )
+    taken_first = np.flatnonzero(is_taken)
     page = np.concatenate((captured.page[in_list_order], taken_first))
     page_count = np.concatenate((captured.page_count[in_list_order], np.ones_like(taken_first)))
     free_blocks(page, page_count, may_not.copy(), constants, guest)
@@ -105,13 +115,11 @@ _NEVER_NS: Final = 2**62
 
 def _first_passes(
     captured: Captured, reports: npt.NDArray[np.intp], before: Reporting
-) -> tuple[int, int]:
-    """Count the ranges of the first passes, and say when the last of these was over.
+) -> tuple[int, bool]:
+    """Count the ranges of the first passes, and tell whether the last may have left something.
 
-    They go on as long as one leaves something of an order.  Where all that it left was taken by the
-    time of the next one, that one reports nothing.
+    They go on as long as one leaves something of an order.
     """
-    latest_ns = before.delay_ns + before.delay_ns // 2
     time_ns = captured.time_ns[reports]
     begins = np.flatnonzero(np.diff(time_ns) > before.delay_ns // 2) + 1
     for begin, stop in pairwise((0, *begins, reports.size)):
@@ -119,18 +127,27 @@ def _first_passes(
         may_be_cut = count.max() >= (full_reports(int(count.max()), before.capacity) - 1) * (
             before.capacity
         )
-        is_followed = stop < reports.size and time_ns[stop] - time_ns[stop - 1] <= latest_ns
+        is_followed = stop < reports.size and (
+            time_ns[stop] - time_ns[stop - 1] <= before.delay_ns + before.delay_ns // 2
+        )
         if not (may_be_cut and is_followed):
             break
-    return int(stop), int(time_ns[stop - 1] + latest_ns * may_be_cut)
+    return int(stop), bool(may_be_cut)
 
 
-def first_faulted(captured: Captured) -> npt.NDArray[np.int64]:
-    """Give the pages of which a fault is the first that is known: nothing backed them before."""
+def first_backed(captured: Captured, since_ns: int) -> npt.NDArray[np.int64]:
+    """Give the pages that nothing backed before a fault at that time or later.
+
+    Parameters
+    ----------
+    captured
+        From when nothing was backed.
+    """
     every = _each_page(captured.page, captured.page_count, np.arange(captured.kind.size))
     page, first = np.unique(every.page, return_index=True)
-    is_faulted = captured.kind[every.event[first]] == Kind.FAULT
-    return page[np.flatnonzero(is_faulted)]
+    event = every.event[first]
+    is_later = (captured.kind[event] == Kind.FAULT) & (captured.time_ns[event] >= since_ns)
+    return page[np.flatnonzero(is_later)]
 
 
 def free_unbacked(trace: Trace, vm: int, constants: GuestConstants, guest: GuestState) -> None:

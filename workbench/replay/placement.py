@@ -31,7 +31,7 @@ from workbench.replay.accesses import with_accesses
 from workbench.replay.demand import (
     FIRST_USABLE_PAGE,
     captured_events,
-    first_faulted,
+    first_backed,
     free_first_reported,
     free_unbacked,
     guest_demand,
@@ -195,11 +195,11 @@ def _read_life(trace: Trace, vm: int, change: _Change, own: Columns) -> _Life:
     before, after = change.before, change.after
     first_ns = int(own["time_ns"][own["kind"] == Kind.REPORT][0])
     came_before = _driver_came_before(trace, own, first_ns)
-    is_moved = np.isin(own["kind"], (Kind.FAULT, Kind.REPORT, Kind.DISCARD, Kind.ACCESS))
-    if not came_before:
-        is_moved &= own["time_ns"] >= first_ns
+    is_memory = np.isin(own["kind"], (Kind.FAULT, Kind.REPORT, Kind.DISCARD, Kind.ACCESS))
+    is_moved = is_memory if came_before else is_memory & (own["time_ns"] >= first_ns)
     page_count = trace.manifest.virtual_machines[vm].ram_blocks[0].used_bytes // PAGE_BYTES
     captured = captured_events(own, page_count, is_moved)
+    fresh = first_backed(captured_events(own, page_count, is_memory), first_ns)
     # The driver registers one delay before its first pass.  What was free then only accesses can
     # tell that were recorded: others are taken to be of all that a fault brings.
     since_driver = own["time_ns"] >= first_ns - before.delay_ns
@@ -214,8 +214,8 @@ def _read_life(trace: Trace, vm: int, change: _Change, own: Columns) -> _Life:
         if came_before:
             free_unbacked(trace, vm, constants, guest)
             return guest
-        free_first_reported(with_driver, before, stays, constants, guest)
-        guest.is_touched[first_faulted(captured)] = False
+        free_first_reported(with_driver, before, stays, constants, guest, fresh=fresh)
+        guest.is_touched[fresh] = False
         if change.clears:
             guest.is_touched[:] = True
         if after.order != NO_REPORTING:
