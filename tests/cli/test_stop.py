@@ -22,10 +22,11 @@ SLOW = textwrap.dedent(
         with tempfile.TemporaryDirectory():
             print("begun", flush=True)
             try:
-                time.sleep(600)
+                time.sleep(600)  # Its work: nobody waits for the end of it.
             finally:
-                time.sleep(float(sys.argv[1]))
+                time.sleep(float(sys.argv[1]))  # Its tidying.
 
+    # Through the real door, with this in place of all commands.
     command = app.typer.main.get_command(app._root)
     command.main = lambda **options: slow(options)
     app.typer.main.get_command = lambda root: command
@@ -72,7 +73,7 @@ def test_an_impatient_finger_does_not_cut_the_tidying_short(slow, tmp_path):
     process = slow(0.3)
     while process.poll() is None:
         process.send_signal(signal.SIGINT)
-        time.sleep(0.01)
+        time.sleep(0.01)  # Between two presses.
     said = process.stderr.read()
 
     assert (process.returncode, said) == (130, "workbench: interrupted\n")
@@ -83,7 +84,7 @@ def test_who_means_it_gets_away(slow):
     """Two seconds later it is another wish."""
     process = slow(600)
     process.send_signal(signal.SIGINT)
-    time.sleep(2)
+    time.sleep(2)  # Longer than what comes at once counts as one wish.
     process.send_signal(signal.SIGINT)
 
     assert process.wait(WAIT_S) == 130

@@ -21,7 +21,6 @@ from workbench.measure import metrics
 from workbench.replay import Device, Guest, replay
 from workbench.schema import CONFIG_POISON_OFFSET_BYTES, Feature, Kind
 from workbench.trace import Trace, read_trace
-from workbench.units import NANOSECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,7 +62,9 @@ def features(trace: Trace) -> int:
 
 def assert_other_settings_are_right(trace: Trace, again: str) -> None:
     """What hardly differs from the capture is answered much as it was; reporting saves memory."""
-    almost = Guest(reporting_delay_ns=2 * NANOSECONDS + 1)
+    delay_ns = trace.manifest.virtual_machines[0].guest.reporting_delay_ns
+    assert delay_ns is not None
+    almost = Guest(reporting_delay_ns=delay_ns + 1)
     asked = ({}, {"guest": almost}, {"device": Device(free_page_reporting=False)})
     runs = [metrics(replay(trace, **settings)) for settings in asked]
     captured, same, without = (found["resident_bytes_mean"]["value"] for found in runs)

@@ -59,7 +59,7 @@ def test_a_notebook_answers_about_its_own_trace_and_fails_if_the_answer_is_wrong
 
     exec(WRONG[notebook.name[:2]], names)  # noqa: S102 - ours.
     with pytest.raises(AssertionError):
-        exec(code_cells(notebook)[-1], names)  # noqa: S102
+        exec(code_cells(notebook)[-1], names)  # noqa: S102 - ours.
 
 
 @pytest.mark.parametrize("name", OF_EVERY_KIND)

@@ -101,9 +101,8 @@ def free_first_reported(
     is_taken = (touched_ns >= begin_ns) & (touched_ns <= end_ns)
     if is_cut:
         # All that the last one left was taken before the next, which then had nothing to report.
-        is_taken[fresh] |= (touched_ns[fresh] - end_ns <= before.delay_ns) & (
-            touched_ns[fresh] >= begin_ns
-        )
+        fresh_ns = touched_ns[fresh]
+        is_taken[fresh] |= (fresh_ns >= begin_ns) & (fresh_ns <= end_ns + before.delay_ns)
     taken_first = np.flatnonzero(is_taken)
     page = np.concatenate((captured.page[in_list_order], taken_first))
     page_count = np.concatenate((captured.page_count[in_list_order], np.ones_like(taken_first)))
