@@ -24,6 +24,7 @@ from workbench.model.guest import (
     place_demand,
     read_demand,
 )
+from workbench.model.guest.buddy import SETS
 from workbench.model.guest.columns import NO_GROUP, NO_PAGE
 from workbench.schema import NO_ELEMENT, Kind
 
@@ -51,6 +52,7 @@ class Scene(NamedTuple):
     stop: int
     first_pass: int | None
     follows: bool
+    kept: list[int]
 
     @property
     def pages(self) -> int:
@@ -71,6 +73,7 @@ def scene(zones=((0, 64),), **changes: Any) -> Scene:
         "stop": 1000,
         "first_pass": None,
         "follows": False,
+        "kept": [],
     }
     return Scene(zones=[range(*zone) for zone in zones], **(chosen | changes))
 
@@ -97,6 +100,7 @@ def begin(played):
     guest = new_guest(played.pages, constants)
     if played.first_pass is not None:
         guest.worker[NEXT_PASS_NS] = played.first_pass
+    guest.is_kept[played.kept] = True
     blocks = np.array(played.blocks, np.int64).reshape(-1, 2)
     is_free = np.zeros(played.pages, np.bool_)
     is_free[played.barred] = True
@@ -141,6 +145,7 @@ def place_naively(played):
         played.delay,
         played.capacity,
         follows=played.follows,
+        kept=played.kept,
     )
     naive.begin_free(played.blocks, played.barred)
     naive.next_pass = played.first_pass
@@ -148,31 +153,37 @@ def place_naively(played):
     return naive
 
 
-def list_of(guest, zone, order):
+def list_of(guest, lists, order):
     """Walk one free list from its head; its links, ends and count must tell the same."""
     pages = []
-    page, previous = guest.first_page[zone, order], NO_PAGE
+    page, previous = guest.first_page[lists, order], NO_PAGE
     while page != NO_PAGE:
         next_page, previous_page = guest.links[page >> 1].tolist()
         assert previous_page == previous
         assert guest.block_order[page] == order
-        assert len(pages) < guest.block_count[zone, order]
+        assert len(pages) < guest.block_count[lists, order]
         pages.append(int(page))
         page, previous = next_page, page
-    assert guest.last_page[zone, order] == previous
-    assert len(pages) == guest.block_count[zone, order]
+    assert guest.last_page[lists, order] == previous
+    assert len(pages) == guest.block_count[lists, order]
     return pages
 
 
-def lists_of(guest):
-    """All free lists by zone and order, and they must hold every free block."""
-    zones = range(guest.free_pages.size)
-    lists = [[list_of(guest, zone, order) for order in range(ORDERS)] for zone in zones]
+def all_lists_of(guest):
+    """All free lists by order, two sets for each zone; they must hold every free block."""
+    sets = range(SETS * guest.free_pages.size)
+    lists = [[list_of(guest, number, order) for order in range(ORDERS)] for number in sets]
     blocks = sum(len(pages) for orders in lists for pages in orders)
     assert blocks == np.count_nonzero(guest.block_order != NOT_FREE)
     sizes = [sum(len(pages) << order for order, pages in enumerate(orders)) for orders in lists]
-    assert guest.free_pages.tolist() == sizes
+    assert guest.free_pages.tolist() == [sum(both) for both in zip(*[iter(sizes)] * 2, strict=True)]
     return lists
+
+
+def lists_of(guest):
+    """The free lists of each zone by order, where nothing is kept."""
+    assert not guest.is_kept.any()
+    return all_lists_of(guest)[::SETS]
 
 
 def filled(lists):
@@ -291,6 +302,7 @@ def scenes(draw: st.DrawFn, **fixed: Any) -> Scene:
         "blocks": blocks,
         "barred": barred,
         "stop": draw(st.sampled_from([0, 20, 1000])),
+        "kept": draw(st.lists(st.integers(0, pages >> 9), max_size=2)),
     } | fixed
     naive = Guest(chosen, [], None, 0, 0)
     naive.begin_free(blocks, barred)

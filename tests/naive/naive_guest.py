@@ -30,15 +30,19 @@ def order_of(pages):
 class Guest:
     """One guest, all of whose pages are in use and touched as it begins."""
 
-    def __init__(self, zones, watermarks, order, delay, capacity, *, follows=False):
-        """Take `zones` as ranges of pages; `order` is None in a guest that does not report."""
+    def __init__(self, zones, watermarks, order, delay, capacity, *, follows=False, kept=()):
+        """Take `zones` as ranges of pages; `order` is None in a guest that does not report.
+
+        Of the 512 pages of a block that is `kept`, each is for who took it in the capture.
+        """
         self.zones = zones
         self.watermarks = watermarks
         self.order = order
         self.delay = delay
         self.capacity = capacity
         self.follows = follows
-        self.lists = [[[] for _ in range(LARGEST + 1)] for _ in zones]
+        self.kept = set(kept)
+        self.lists = [[[] for _ in range(LARGEST + 1)] for _ in zones for _ in ("any", "kept")]
         self.reported = set()
         self.untouched = set()
         self.places = {page: page for zone in zones for page in zone}
@@ -50,74 +54,88 @@ class Guest:
 
     # --- the free lists -------------------------------------------------------------------------
 
-    def lists_of(self, page):
-        """The free lists of the zone that a page is in."""
-        return next(
-            lists for lists, zone in zip(self.lists, self.zones, strict=True) if page in zone
-        )
+    def zone_of(self, page):
+        """The number of the zone that a page is in, or None."""
+        return next((number for number, zone in enumerate(self.zones) if page in zone), None)
+
+    def list_of(self, page, order):
+        """The free list of a block: there is another for what is kept as a whole."""
+        blocks = {each // 512 for each in range(page, page + 2**order)}
+        return self.lists[2 * self.zone_of(page) + (blocks <= self.kept)][order]
+
+    def is_free_beside(self, page, block, order):
+        """Whether a block is free as a whole, in the zone of a page."""
+        same = self.zone_of(block) == self.zone_of(page)
+        return same and block in self.list_of(block, order)
 
     def merge(self, page, order):
         """Join a block with its buddies as far as they are free."""
-        lists = self.lists_of(page)
-        while order < LARGEST and buddy_of(page, order) in lists[order]:
+        while order < LARGEST and self.is_free_beside(page, buddy_of(page, order), order):
             buddy = buddy_of(page, order)
-            lists[order].remove(buddy)
+            self.list_of(buddy, order).remove(buddy)
             self.reported.discard(buddy)
             page, order = min(page, buddy), order + 1
         return page, order
 
     def put_back(self, page, order):
         """Free a block to the tail."""
-        lists = self.lists_of(page)
         page, order = self.merge(page, order)
-        lists[order].append(page)
+        self.list_of(page, order).append(page)
         return page, order
 
     def give(self, page):
         """Free a page: to the head, or to the tail if a larger merge is near."""
-        lists = self.lists_of(page)
         page, order = self.merge(page, 0)
         parent = min(page, buddy_of(page, order))
-        if order in LIKELY and buddy_of(parent, order + 1) in lists[order + 1]:
-            lists[order].append(page)
+        if order in LIKELY and self.is_free_beside(page, buddy_of(parent, order + 1), order + 1):
+            self.list_of(page, order).append(page)
         else:
-            lists[order].insert(0, page)
+            self.list_of(page, order).insert(0, page)
         if self.order is not None and order >= self.order and self.next_pass is None:
             self.next_pass = self.now + self.delay
 
+    def split(self, block, order, page):
+        """Take a page out of a free block: halve it again and again, and free the other halves."""
+        self.list_of(block, order).remove(block)
+        self.reported.discard(block)
+        while order > 0:
+            order -= 1
+            lower, upper = block, block + 2**order
+            block, other = (lower, upper) if page < upper else (upper, lower)
+            self.list_of(other, order).insert(0, other)
+        return page
+
     def take(self):
         """Take a page, or None: the last zone first, the smallest block first."""
-        for lists in reversed(self.lists):
+        for lists in reversed(self.lists[::2]):
             for order, pages in enumerate(lists):
-                if not pages:
-                    continue
-                page = pages.pop(0)
-                self.reported.discard(page)
-                for half in range(order):
-                    lists[half].insert(0, page + 2**half)
-                return page
+                if pages:
+                    return self.split(pages[0], order, pages[0])
         return None
 
-    def take_for(self, group=-1):
-        """Take a page beside the last one of a group, of the same 512, or any."""
+    def take_for(self, captured, group=-1):
+        """Take that very page if it is kept and free; or one beside the last of its group; or any.
+
+        Beside is in the same 512.
+        """
+        blocks = [
+            (page, order)
+            for lists in self.lists
+            for order, pages in enumerate(lists)
+            for page in pages
+        ]
+        around = [block for block in blocks if block[0] <= captured < block[0] + 2 ** block[1]]
+        if captured // 512 in self.kept and around:
+            return self.split(*around[0], captured)
         if group == -1:
             return self.take()
         beside = self.groups.get(group)
-        if beside is not None:
-            near = [
-                (page, order, lists)
-                for lists in self.lists
-                for order, pages in enumerate(lists)
-                for page in pages
-                if page // 512 == beside // 512
-            ]
-            if near:
-                page, order, lists = min(near, key=lambda block: block[0])
-                lists[order].remove(page)
-                self.reported.discard(page)
-                for half in range(order):
-                    lists[half].insert(0, page + 2**half)
-                return page
+        near = [
+            block for block in blocks if beside is not None and block[0] // 512 == beside // 512
+        ]
+        if near:
+            page, order = min(near)
+            return self.split(page, order, page)
         page = self.groups[group] = self.take()
         return page
 
@@ -147,9 +165,8 @@ class Guest:
         self.elements += 1
         array.clear()
 
-    def walk(self, pages, order, array):
+    def walk(self, pages, order, array, budget):
         """Walk one free list as Linux does, with a budget that may become negative."""
-        budget = budget_of(len(pages), self.capacity)
         position = 0
         while position < len(pages):
             page = pages[position]
@@ -172,13 +189,16 @@ class Guest:
     def report(self):
         """Make one pass: zone by zone, smallest blocks first."""
         self.next_pass = None
-        for lists, watermark in zip(self.lists, self.watermarks, strict=True):
-            free = sum(len(pages) * 2**order for order, pages in enumerate(lists))
+        for zone, watermark in enumerate(self.watermarks):
+            both = list(zip(*self.lists[2 * zone : 2 * zone + 2], strict=True))
+            free = sum(len(pages) * 2**order for order, lists in enumerate(both) for pages in lists)
             if free - watermark <= self.capacity * 2**self.order:
                 continue
             array = []
             for order in range(self.order, LARGEST + 1):
-                self.walk(lists[order], order, array)
+                for pages in both[order]:
+                    now = sum(map(len, both[order]))
+                    self.walk(pages, order, array, budget_of(now, self.capacity))
             if array:
                 self.send(array)
 
@@ -199,7 +219,7 @@ class Guest:
         for time, action, captured, *group in demand:
             self.passes_until(time)
             if action == 1:
-                self.places[captured] = self.take_for(*group)
+                self.places[captured] = self.take_for(captured, *group)
             page = self.places[captured]
             event = {0: "free", 1: "written", 2: "read", 3: "written"}[action]
             if action == 0:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from tests.synthetic import (
     HUGE,
-    RAM_BYTES,
     START_NS,
     features,
     given_back,
@@ -16,16 +14,10 @@ from tests.synthetic import (
     touch,
     trace,
 )
-from workbench.model.guest import GuestConstants, date_reports, free_pages, new_guest
+from workbench.model.guest import date_reports
 from workbench.replay import Device, replay
-from workbench.replay.demand import (
-    _date_after_touches,
-    _first_passes,
-    captured_events,
-    first_backed,
-    free_first_reported,
-)
-from workbench.replay.reporting import Reporting
+from workbench.replay.captured_pages import captured_events
+from workbench.replay.demand import _date_after_takes, _date_after_touches
 from workbench.schema import Kind
 from workbench.trace import GuestFacts
 from workbench.units import NANOSECONDS, PAGE_BYTES
@@ -76,46 +68,6 @@ def test_memory_that_the_first_passes_did_not_come_to_is_taken_all_the_same():
     assert held == [0, 0, 1, 1, 1, 1, 2, 2]
 
 
-@pytest.mark.parametrize(("ranges", "is_cut"), [(1, False), (2, True), (3, True)])
-def test_a_pass_may_have_left_something_if_a_report_was_full(ranges, is_cut):
-    rows = [*given_back(*(report(2, at * HUGE, element=at) for at in range(ranges)))]
-    events = trace(rows).columns("events")
-    captured = captured_events(events, RAM_BYTES // PAGE_BYTES, events["kind"] == Kind.REPORT)
-    before = Reporting(order=9, delay_ns=2 * NANOSECONDS, capacity=2)
-
-    assert _first_passes(captured, np.arange(ranges), before) == (ranges, is_cut)
-
-
-@pytest.mark.parametrize(
-    ("taken", "free_at_first"),
-    [
-        ([touch(1, 0), touch(1, HUGE)], []),  # Both had been backed.
-        ([touch(3, 0), touch(3.5, HUGE)], [0, HUGE]),
-        ([touch(3, 0), touch(4.5, HUGE)], [0]),  # The pass at 4 s did not report it.
-    ],
-)
-def test_what_a_pass_left_may_be_taken_before_the_next_one_comes_to_it(taken, free_at_first):
-    """The pass at 2 s may have left something, and the next one is at 4 s."""
-    rows = [*given_back(report(2, 3 * HUGE), report(2, 2 * HUGE, element=1)), *taken]
-    events = trace(rows).columns("events")
-    wanted = np.isin(events["kind"], (Kind.FAULT, Kind.REPORT))
-    captured = captured_events(events, RAM_BYTES // PAGE_BYTES, wanted)
-    before = Reporting(order=9, delay_ns=2 * NANOSECONDS, capacity=1)
-    pages = RAM_BYTES // PAGE_BYTES
-    constants = GuestConstants(
-        np.array([0]), np.array([pages]), np.array([0]), *before, follows_touches=False
-    )
-    guest = new_guest(pages, constants)
-    fresh = first_backed(captured, START_NS + 2 * NANOSECONDS)
-    free_first_reported(captured, before, np.zeros(pages, np.bool_), constants, guest, fresh=fresh)
-
-    is_free = free_pages(guest)
-    assert is_free[2 * HUGE // PAGE_BYTES :].all()
-    assert np.flatnonzero(is_free[: 2 * HUGE // PAGE_BYTES]).tolist() == [
-        offset // PAGE_BYTES for offset in free_at_first
-    ]
-
-
 def test_memory_that_nobody_had_touched_faults_whatever_the_settings():
     """It was in use when the driver came, as far as anybody knows."""
     held = resident_huge_pages(
@@ -140,17 +92,28 @@ def test_memory_in_use_when_its_driver_reports_is_not_free_at_first():
     assert held == [1, 1, 1, 1, 1, 1, 1, 1], "it takes first what it freed last"
 
 
-def dates(rows, delay_ns=2 * NANOSECONDS, capacity=32):
+def dated(rows, date, delay_ns=2 * NANOSECONDS, capacity=32):
     """Since when each reported range is free, and when it was reported, in seconds."""
     events = trace(rows).columns("events")
     wanted = np.ones(events["kind"].size, np.bool_)
     captured = captured_events(events, 4 * HUGE // PAGE_BYTES, wanted)
     free_ns = np.zeros(captured.kind.size, np.int64)
     date_reports(captured, delay_ns, capacity, np.zeros((2, 11), np.int64), free_ns)
-    _date_after_touches(captured, free_ns)
+    date(captured, free_ns)
     is_report = captured.kind == Kind.REPORT
     both = (free_ns[is_report], captured.time_ns[is_report])
     return [((times - START_NS) / NANOSECONDS).round(3).tolist() for times in both]
+
+
+def dates(rows, **settings):
+    """The same, by when it was touched."""
+    return dated(rows, _date_after_touches, **settings)
+
+
+def dates_by_takes(rows, free):
+    """The same, by what was taken; these pages are free at first."""
+    is_free = np.isin(np.arange(4 * HUGE // PAGE_BYTES), list(free))
+    return dated(rows, lambda captured, free_ns: _date_after_takes(captured, is_free, free_ns))[0]
 
 
 def page(number):
@@ -187,3 +150,42 @@ def test_reports_of_no_memory_say_nothing_about_what_was_free():
     rows = [features(0.5), report(2, 8 * HUGE), touch(3, 0)]
 
     assert len(resident_huge_pages(rows)) == 8
+
+
+ALL = range(4 * HUGE // PAGE_BYTES)
+
+
+def test_a_pageblock_is_free_after_the_last_faults_on_other_free_memory():
+    """They would have got it.  What was left of 4 MiB that were split before came first."""
+    rows = [touch(5 + number / 10, number * HUGE) for number in range(4)]
+
+    assert dates_by_takes([*rows, report(7, 3 * HUGE)], ALL) == [5.1]
+    assert dates_by_takes([*rows[:3], report(7, 2 * HUGE)], ALL) == [5.0]
+
+
+def test_faults_before_anything_could_be_taken_and_after_the_report_say_nothing():
+    rows = [touch(5 + number / 10, number * HUGE) for number in range(4)]
+
+    assert dates_by_takes([*rows[:2], report(7, HUGE)], ALL) == [5]
+    assert dates_by_takes([report(4, 3 * HUGE), *rows], ALL) == [2]
+
+
+def test_faults_on_memory_in_use_take_nothing():
+    rows = [touch(5 + number / 10, number * HUGE) for number in range(4)]
+
+    assert dates_by_takes([*rows, report(7, 3 * HUGE)], []) == [5]
+
+
+def test_what_was_reported_is_taken_by_the_next_fault_on_it_and_by_no_other():
+    rows = [report(1, 0), report(1, HUGE), report(1, 2 * HUGE)]
+    rows += [touch(4 + number / 10, number * HUGE) for number in range(3)]
+    again = [touch(6, 5 * PAGE_BYTES, PAGE_BYTES), touch(6, HUGE)]
+
+    assert dates_by_takes([*rows, *again, report(7, 0)], [])[-1] == 5
+
+
+def test_less_than_a_pageblock_is_dated_as_before():
+    """It may belong to the kernel, and what is taken meanwhile does not come from there."""
+    rows = [touch(5 + number / 10, number * HUGE) for number in range(4)]
+
+    assert dates_by_takes([*rows, report(7, 0, HUGE // 2)], ALL) == [5]

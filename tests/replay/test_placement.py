@@ -42,7 +42,7 @@ def test_what_the_guest_notices_is_placed_anew_and_says_so(settings):
 
 def placed_pages(rows, kind, **changes):
     """First page and pages of each event of this kind after 2.5 s, in a guest of order 0."""
-    facts = machine(guest=GuestFacts(init_on_free=False, reporting_order=0))
+    facts = machine(guest=GuestFacts(init_on_free=False, reporting_order=0, reporting_capacity=32))
     columns = replay(trace(rows, machines=[facts]), guest=Guest(**changes)).columns
     late = (columns["kind"] == kind) & (columns["time_ns"] > START_NS + 2.5 * NANOSECONDS)
     first, count = (columns[name][late] // PAGE_BYTES for name in ("offset_bytes", "length_bytes"))
@@ -52,7 +52,7 @@ def placed_pages(rows, kind, **changes):
 FIRST_REPORTS = [
     features(0.5),
     touch(1, 0),
-    *given_back(report(2, HUGE // 2, HUGE // 2), report(2, HUGE, 2 * HUGE)),
+    *given_back(report(2, HUGE // 2, HUGE // 2), report(2, HUGE), report(2, 2 * HUGE)),
 ]
 """When the driver comes half of the first huge page and all of the last are in use."""
 
@@ -68,12 +68,19 @@ def test_what_is_taken_from_a_pageblock_in_use_keeps_its_address():
     assert [page for page, _ in placed_pages(rows, Kind.FAULT, reporting_order=1)] == [300, 512]
 
 
-@pytest.mark.parametrize(("order", "expected"), [(5, [(320, 64), (300, 32)]), (6, [(320, 64)])])
+@pytest.mark.parametrize(("order", "expected"), [(5, [(320, 64), (288, 32)]), (6, [(320, 64)])])
 def test_what_is_given_back_there_is_reported_if_it_is_large_enough(order, expected):
-    pages = [(320, 64), (300, 32), (290, 8)]
-    rows = [report(6, page * PAGE_BYTES, count * PAGE_BYTES, 3) for page, count in pages]
+    """Of pages 288 to 383, one by one, the last 8 pages below stay free."""
+    taken = [touch(3, page * PAGE_BYTES, PAGE_BYTES) for page in range(256, 512)]
+    rows = [report(6, 320 * PAGE_BYTES, 64 * PAGE_BYTES, 3)]
+    rows += [report(6, 288 * PAGE_BYTES, 32 * PAGE_BYTES, 3), report(6, 0x118000, 0x8000, 3)]
 
-    found = placed_pages([*FIRST_REPORTS, *given_back(*rows)], Kind.REPORT, reporting_order=order)
+    found = placed_pages(
+        [*FIRST_REPORTS, *taken, *given_back(*rows)],
+        Kind.REPORT,
+        reporting_order=order,
+        reporting_capacity=4,
+    )
     assert found == expected
 
 
@@ -84,12 +91,11 @@ def test_a_guest_that_ceases_to_report_reports_nothing_there():
     assert not (run.columns["kind"] == Kind.REPORT).any()
 
 
-def test_of_a_report_that_goes_beyond_such_a_block_its_part_stays():
-    """The block and the next are reported as one of 4 MiB."""
+def test_such_a_block_merges_with_the_next_when_all_of_it_is_free():
+    """The two are reported as one of 4 MiB."""
     rows = [*FIRST_REPORTS, *given_back(report(6, 0, 2 * HUGE))]
 
-    assert placed_pages(rows, Kind.REPORT, reporting_order=10) == [(0, 512)]
-    assert placed_pages(rows, Kind.FAULT, reporting_order=10) == []
+    assert placed_pages(rows, Kind.REPORT, reporting_order=10, reporting_capacity=1) == [(0, 1024)]
 
 
 @pytest.mark.parametrize("settings", PLACED_ANEW)

@@ -28,15 +28,15 @@ from workbench.model.guest import (
 )
 from workbench.model.guest.columns import GIVE
 from workbench.replay.accesses import with_accesses
-from workbench.replay.demand import (
+from workbench.replay.captured_pages import (
     FIRST_USABLE_PAGE,
+    NEVER_NS,
     captured_events,
-    first_backed,
-    free_first_reported,
-    free_unbacked,
-    guest_demand,
-    in_shared_blocks,
+    first_backed_ns,
+    without_untaken,
 )
+from workbench.replay.demand import guest_demand
+from workbench.replay.first_free import free_first_reported, free_unbacked, shared_blocks
 from workbench.replay.reporting import clears_anew, reporting_under
 from workbench.replay.settings import Settings
 from workbench.schema import NO_ELEMENT, UNKNOWN, FaultFlag, Kind
@@ -182,11 +182,9 @@ class _Life(NamedTuple):
     """Which of its events the model of the guest makes anew.  Shape (event,)."""
     first_ns: int
     """When the first report came.  Before it addresses are as captured, if the driver came then."""
-    stays: npt.NDArray[np.bool_]
-    """Which pages keep the addresses of the capture.  Shape (page,)."""
     demand: Demand
     begin: Callable[[], GuestState]
-    """Makes the guest as it was when the capture, or its driver, began; without what stays."""
+    """Makes the guest as it was when the capture, or its driver, began."""
     constants: GuestConstants
 
 
@@ -199,7 +197,9 @@ def _read_life(trace: Trace, vm: int, change: _Change, own: Columns) -> _Life:
     is_moved = is_memory if came_before else is_memory & (own["time_ns"] >= first_ns)
     page_count = trace.manifest.virtual_machines[vm].ram_blocks[0].used_bytes // PAGE_BYTES
     captured = captured_events(own, page_count, is_moved)
-    fresh = first_backed(captured_events(own, page_count, is_memory), first_ns)
+    if trace.manifest.access_interval_ns is None:
+        captured = without_untaken(captured, before.delay_ns)
+    backed_ns = first_backed_ns(captured_events(own, page_count, is_memory), page_count)
     # The driver registers one delay before its first pass.  What was free then only accesses can
     # tell that were recorded: others are taken to be of all that a fault brings.
     since_driver = own["time_ns"] >= first_ns - before.delay_ns
@@ -207,15 +207,16 @@ def _read_life(trace: Trace, vm: int, change: _Change, own: Columns) -> _Life:
         since_driver &= own["kind"] != Kind.ACCESS
     with_driver = captured_events(own, page_count, since_driver)
     constants = _constants(page_count, change)
-    stays = np.zeros(page_count, np.bool_)
+    is_kept = np.zeros((page_count >> HUGE_PAGE_ORDER) + 1, np.bool_)
 
     def begin() -> GuestState:
         guest = new_guest(page_count, constants)
+        guest.is_kept[:] = is_kept
         if came_before:
             free_unbacked(trace, vm, constants, guest)
             return guest
-        free_first_reported(with_driver, before, stays, constants, guest, fresh=fresh)
-        guest.is_touched[fresh] = False
+        free_first_reported(with_driver, before, backed_ns, constants, guest)
+        guest.is_touched[(backed_ns >= first_ns) & (backed_ns < NEVER_NS)] = False
         if change.clears:
             guest.is_touched[:] = True
         if after.order != NO_REPORTING:
@@ -224,9 +225,9 @@ def _read_life(trace: Trace, vm: int, change: _Change, own: Columns) -> _Life:
 
     is_free = free_pages(begin())
     if not came_before:
-        stays[:] = in_shared_blocks(is_free)
+        is_kept[:] = shared_blocks(is_free)
     demand = guest_demand(captured, is_free, before)
-    return _Life(captured, is_moved, first_ns, stays, demand, begin, constants)
+    return _Life(captured, is_moved, first_ns, demand, begin, constants)
 
 
 def _driver_came_before(trace: Trace, own: Columns, first_ns: int) -> bool:
@@ -252,13 +253,12 @@ def _place_machine(trace: Trace, vm: int, change: _Change, own: Columns) -> Colu
     """
     own = with_accesses(trace, own)
     life = _read_life(trace, vm, change, own)
-    to_place = ~life.stays[life.demand.page]
-    demand = Demand._make(column[to_place] for column in life.demand)
     stop_ns = trace.manifest.start_time_ns + trace.manifest.duration_ns
-    room = 2 * demand.page.size + life.stays.size
+    page_count = int(life.constants.zone_stop[-1])
+    room = 2 * life.demand.page.size + page_count
     while True:
         placed = new_placed(room)
-        room = place_demand(demand, stop_ns, life.constants, life.begin(), placed)
+        room = place_demand(life.demand, stop_ns, life.constants, life.begin(), placed)
         if room <= placed.kind.size:
             break
     placed = Placed._make(column[:room] for column in placed)
@@ -266,12 +266,8 @@ def _place_machine(trace: Trace, vm: int, change: _Change, own: Columns) -> Colu
         placed.writes[placed.kind == Kind.FREE] = True
     kept = {name: values[~life.is_moved] for name, values in own.items()}
     if change.clears:
-        kept = _merged(vm, kept, _clear_at_boot(kept, life.first_ns, life.stays.size))
-    first_element = int(placed.element.max(initial=-1)) + 1
-    kept = _merged(vm, kept, _staying(life.captured, life.stays, change.after, first_element))
-    if change.follows_touches:
-        kept = _merged(vm, kept, _frees(life.demand, ~to_place, change))
-    else:
+        kept = _merged(vm, kept, _clear_at_boot(kept, life.first_ns, page_count))
+    if not change.follows_touches:
         is_event = kept["kind"] != Kind.ACCESS
         kept = {name: values[is_event] for name, values in kept.items()}
     return _merged(vm, kept, placed)
@@ -284,12 +280,12 @@ def _add_touches(
     if not knows_what_is_free(machine):
         return own
     demand = _read_life(trace, vm, change, own).demand
-    return _merged(vm, own, _frees(demand, np.ones(demand.page.size, np.bool_), change))
+    return _merged(vm, own, _frees(demand, change))
 
 
-def _frees(demand: Demand, is_meant: npt.NDArray[np.bool_], change: _Change) -> Placed:
+def _frees(demand: Demand, change: _Change) -> Placed:
     """Give what becomes free of a demand, where its pages keep their addresses."""
-    row = np.flatnonzero(is_meant & (demand.action == GIVE))
+    row = np.flatnonzero(demand.action == GIVE)
     return Placed(
         time_ns=demand.time_ns[row],
         kind=np.full(row.size, Kind.FREE, np.int8),
@@ -308,39 +304,6 @@ def _constants(page_count: int, change: _Change) -> GuestConstants:
     # __setup_per_zone_wmarks).
     watermark = low_watermark_pages(page_count) * (zone_stop - zone_first) // page_count
     return GuestConstants(zone_first, zone_stop, watermark, *change.after, change.follows_touches)
-
-
-def _staying(
-    captured: Captured, stays: npt.NDArray[np.bool_], after: Reporting, first_element: int
-) -> Placed:
-    """Give the faults, accesses and reports of pages that keep their addresses.
-
-    A report stays if its block is large enough for the order, and as far as its pages do.
-
-    Parameters
-    ----------
-    first_element
-        Elements are numbered anew from here on.
-    """
-    # A pageblock is the largest piece that stays as a whole; accesses are cut at no border of one.
-    whole = np.minimum(captured.page_count, 1 << HUGE_PAGE_ORDER)
-    piece_pages = np.where(captured.kind == Kind.ACCESS, 1, whole)
-    pieces = captured.page_count // piece_pages
-    event = np.repeat(np.arange(pieces.size), pieces)
-    piece = np.arange(event.size) - (np.cumsum(pieces) - pieces)[event]
-    page = captured.page[event] + piece * piece_pages[event]
-    is_report = captured.kind[event] == Kind.REPORT
-    is_reported = after.order != NO_REPORTING and captured.page_count[event] >> after.order > 0
-    row = np.flatnonzero(stays[page] & (~is_report | is_reported))
-    element = captured.element[event]
-    return Placed(
-        time_ns=captured.time_ns[event][row],
-        kind=captured.kind[event][row],
-        page=page[row],
-        page_count=piece_pages[event][row],
-        element=np.where(is_report, element + first_element, element)[row],
-        writes=captured.writes[event][row],
-    )
 
 
 def _clear_at_boot(boot: Columns, stop_ns: int, page_count: int) -> Placed:

@@ -163,6 +163,15 @@ def test_a_pass_that_finds_too_little_free_asks_for_no_other():
     assert guest.worker[NEXT_PASS_NS] == NEVER
 
 
+def test_what_is_kept_is_reported_after_the_others_of_its_size_from_one_budget():
+    """Of 20 blocks, 17 of them kept, a sixteenth is 2 reports of one block."""
+    blocks = [(2 * number, 1) for number in (*range(17), 256, 257, 258)]
+    reported, guest = one_pass(scene([(0, 1024)], blocks=blocks, capacity=1, kept=[0]))
+
+    assert [page for _, page, _ in reported] == [512, 514, 516, 0, 2]
+    assert guest.worker[NEXT_PASS_NS] == 150
+
+
 @given(played=scenes())
 def test_a_guest_that_is_left_alone_ends_with_everything_reported(played):
     """Unless a zone has too little free; then nothing more of it is reported."""

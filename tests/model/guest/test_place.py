@@ -8,6 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.guest_memory import (
+    all_lists_of,
     begin,
     demand_of,
     events_of,
@@ -53,7 +54,7 @@ def test_the_kernels_match_the_naive_guest(played):
 
     assert events == naive.events
     assert count == len(naive.events)
-    assert lists_of(guest) == naive.lists
+    assert all_lists_of(guest) == naive.lists
     assert set(guest.is_reported.nonzero()[0].tolist()) == naive.reported
     assert set((~guest.is_touched).nonzero()[0].tolist()) == naive.untouched
     places = [None if page == NO_PAGE else page for page in guest.place.tolist()]
@@ -75,11 +76,13 @@ def test_no_two_free_blocks_are_buddies(played):
     """They would have merged."""
     _, _, guest = place(played)
 
-    for zone, lists in zip(played.zones, lists_of(guest), strict=True):
-        for order, pages in enumerate(lists[:-1]):
+    lists = all_lists_of(guest)
+    for number, zone in enumerate(played.zones):
+        by_order = [a + b for a, b in zip(*lists[2 * number : 2 * number + 2], strict=True)]
+        for order, pages in enumerate(by_order[:-1]):
             buddies = {page ^ (1 << order) for page in pages}
             assert buddies.isdisjoint(pages)
-        assert all(page in zone for pages in lists for page in pages)
+        assert all(page in zone for pages in by_order for page in pages)
 
 
 @given(played=scenes(), room=st.integers(0, 40))
@@ -90,7 +93,7 @@ def test_events_that_have_no_room_are_counted(played, room):
 
     assert cut_count == count
     assert cut_events == events[:room]
-    assert lists_of(cut_guest) == lists_of(guest)
+    assert all_lists_of(cut_guest) == all_lists_of(guest)
 
 
 @given(played=scenes(), cut=st.integers(0, 700))
@@ -241,3 +244,29 @@ def test_a_group_that_finds_nothing_goes_without_a_page():
     _, _, guest = place(scene([(0, 64)], blocks=[(0, 2)], demand=demand, order=None))
 
     assert [guest.place[page] for page in (1, 2, 3)] == [0, 1, NO_PAGE]
+
+
+def test_who_took_a_page_of_a_kept_pageblock_gets_the_same_one():
+    """And nobody else gets one there, though the smallest free block is."""
+    rows = [(1, TAKE, 519), (2, TAKE, 1400), (3, GIVE, 519), (4, TAKE, 519)]
+    played = scene([(0, 1536)], blocks=[(512, 16), (1024, 512)], demand=rows, order=None, kept=[1])
+    _, _, guest = place(played)
+
+    assert [guest.place[page] for page in (519, 1400)] == [519, 1024]
+    assert filled(all_lists_of(guest)[1]) == {0: [518], 1: [516], 2: [512], 3: [520]}
+
+
+def test_who_finds_it_gone_gets_any_other():
+    """A block of 4 MiB of which one half is kept is for everybody."""
+    rows = [(1, TAKE, 600), (2, TAKE, 0), (3, TAKE, 1)]
+    _, _, guest = place(scene([(0, 1024)], blocks=[(0, 1024)], demand=rows, order=None, kept=[0]))
+
+    assert [guest.place[page] for page in (600, 0, 1)] == [0, 512, 1]
+
+
+def test_a_take_is_left_out_if_only_kept_pageblocks_have_free_pages():
+    rows = [(1, TAKE, 600), (2, TAKE, 601)]
+    played = scene([(0, 1024)], blocks=[(0, 4), (600, 1), (601, 1)], demand=rows, kept=[0])
+    _, _, guest = place(played._replace(barred=[601]))
+
+    assert [guest.place[page] for page in (600, 601)] == [600, NO_PAGE]

@@ -27,13 +27,19 @@ from workbench.units import HUGE_PAGE_ORDER, LARGEST_ORDER
 if TYPE_CHECKING:
     from workbench.model.guest.columns import GuestConstants
 
+SETS: Final = 2
+"""Sets of free lists of a zone: what anybody may take, and what is kept for those of the capture.
+"""
+
 _LIKELY_STOP: Final = LARGEST_ORDER - 1
 """From this order on buddy_merge_likely does not look: MAX_ORDER - 2."""
 
 
 def new_guest(page_count: int, constants: GuestConstants) -> GuestState:
     """Make a guest all of whose pages are in use, and were touched."""
-    lists = (constants.zone_first.size, LARGEST_ORDER + 1)
+    zones = constants.zone_first.size
+    lists = (SETS * zones, LARGEST_ORDER + 1)
+    blocks = (page_count >> HUGE_PAGE_ORDER) + 1
     return GuestState(
         block_order=np.full(page_count, NOT_FREE, np.int8),
         is_reported=np.zeros(page_count, np.bool_),
@@ -41,9 +47,10 @@ def new_guest(page_count: int, constants: GuestConstants) -> GuestState:
         first_page=np.full(lists, NO_PAGE, np.int64),
         last_page=np.full(lists, NO_PAGE, np.int64),
         block_count=np.zeros(lists, np.int64),
-        free_pages=np.zeros(lists[0], np.int64),
+        free_pages=np.zeros(zones, np.int64),
         place=np.arange(page_count, dtype=np.int32),
-        group_block=np.full((page_count >> HUGE_PAGE_ORDER) + 1, NO_PAGE, np.int64),
+        group_block=np.full(blocks, NO_PAGE, np.int64),
+        is_kept=np.zeros(blocks, np.bool_),
         is_touched=np.ones(page_count, np.bool_),
         isolated_page=np.zeros(constants.reporting_capacity, np.int64),
         isolated_order=np.zeros(constants.reporting_capacity, np.int64),
@@ -61,14 +68,23 @@ def zone_of(page: int, constants: GuestConstants) -> int:
 
 
 @kernel
+def lists_of(page: int, order: int, zone: int, guest: GuestState) -> int:
+    """Tell which set of lists a free block is on: the second if all of it is kept."""
+    last = page + (1 << order) - 1
+    is_kept = guest.is_kept[page >> HUGE_PAGE_ORDER] and guest.is_kept[last >> HUGE_PAGE_ORDER]
+    return SETS * zone + int(is_kept)
+
+
+@kernel
 def add_first(page: int, order: int, zone: int, guest: GuestState) -> None:
     """Put a free block at the head of its list."""
-    first = guest.first_page[zone, order]
+    lists = lists_of(page, order, zone, guest)
+    first = guest.first_page[lists, order]
     guest.links[page >> 1, PREVIOUS] = NO_PAGE
     guest.links[page >> 1, NEXT] = first
-    guest.first_page[zone, order] = page
+    guest.first_page[lists, order] = page
     if first == NO_PAGE:
-        guest.last_page[zone, order] = page
+        guest.last_page[lists, order] = page
     else:
         guest.links[first >> 1, PREVIOUS] = page
     count_block(page, order, zone, guest)
@@ -77,12 +93,13 @@ def add_first(page: int, order: int, zone: int, guest: GuestState) -> None:
 @kernel
 def add_last(page: int, order: int, zone: int, guest: GuestState) -> None:
     """Put a free block at the tail of its list."""
-    last = guest.last_page[zone, order]
+    lists = lists_of(page, order, zone, guest)
+    last = guest.last_page[lists, order]
     guest.links[page >> 1, PREVIOUS] = last
     guest.links[page >> 1, NEXT] = NO_PAGE
-    guest.last_page[zone, order] = page
+    guest.last_page[lists, order] = page
     if last == NO_PAGE:
-        guest.first_page[zone, order] = page
+        guest.first_page[lists, order] = page
     else:
         guest.links[last >> 1, NEXT] = page
     count_block(page, order, zone, guest)
@@ -92,7 +109,7 @@ def add_last(page: int, order: int, zone: int, guest: GuestState) -> None:
 def count_block(page: int, order: int, zone: int, guest: GuestState) -> None:
     """Count a block that has come onto a list."""
     guest.block_order[page] = order
-    guest.block_count[zone, order] += 1
+    guest.block_count[lists_of(page, order, zone, guest), order] += 1
     guest.free_pages[zone] += 1 << order
 
 
@@ -100,19 +117,20 @@ def count_block(page: int, order: int, zone: int, guest: GuestState) -> None:
 def remove_block(page: int, zone: int, guest: GuestState) -> int:
     """Take a free block off its list, which also makes it unreported.  Returns its order."""
     order = int(guest.block_order[page])
+    lists = lists_of(page, order, zone, guest)
     previous_page = guest.links[page >> 1, PREVIOUS]
     next_page = guest.links[page >> 1, NEXT]
     if previous_page == NO_PAGE:
-        guest.first_page[zone, order] = next_page
+        guest.first_page[lists, order] = next_page
     else:
         guest.links[previous_page >> 1, NEXT] = next_page
     if next_page == NO_PAGE:
-        guest.last_page[zone, order] = previous_page
+        guest.last_page[lists, order] = previous_page
     else:
         guest.links[next_page >> 1, PREVIOUS] = previous_page
     guest.block_order[page] = NOT_FREE
     guest.is_reported[page] = False
-    guest.block_count[zone, order] -= 1
+    guest.block_count[lists, order] -= 1
     guest.free_pages[zone] -= 1 << order
     return order
 
@@ -123,14 +141,15 @@ def make_first(page: int, zone: int, order: int, guest: GuestState) -> None:
     previous_page = guest.links[page >> 1, PREVIOUS]
     if previous_page == NO_PAGE:
         return
-    first = guest.first_page[zone, order]
-    last = guest.last_page[zone, order]
+    lists = lists_of(page, order, zone, guest)
+    first = guest.first_page[lists, order]
+    last = guest.last_page[lists, order]
     guest.links[last >> 1, NEXT] = first
     guest.links[first >> 1, PREVIOUS] = last
     guest.links[previous_page >> 1, NEXT] = NO_PAGE
     guest.links[page >> 1, PREVIOUS] = NO_PAGE
-    guest.first_page[zone, order] = page
-    guest.last_page[zone, order] = previous_page
+    guest.first_page[lists, order] = page
+    guest.last_page[lists, order] = previous_page
 
 
 @kernel
@@ -192,16 +211,37 @@ def free_page(page: int, constants: GuestConstants, guest: GuestState) -> int:
 def take_page(constants: GuestConstants, guest: GuestState) -> int:
     """Take one page: from the highest zone that has any, out of the smallest block there.
 
+    Not from kept pageblocks.
+
     Returns
     -------
     The page, or NO_PAGE where none is free.
     """
     for zone in range(constants.zone_first.size - 1, -1, -1):
         for order in range(LARGEST_ORDER + 1):
-            page = guest.first_page[zone, order]
+            page = guest.first_page[SETS * zone, order]
             if page == NO_PAGE:
                 continue
             return take_first_page(int(page), zone, guest)
+    return NO_PAGE
+
+
+@kernel
+def take_this_page(page: int, constants: GuestConstants, guest: GuestState) -> int:
+    """Take the page with this address; what is left of its block goes to the heads of the lists.
+
+    Returns
+    -------
+    The page, or NO_PAGE where it is not free.
+    """
+    for order in range(LARGEST_ORDER + 1):
+        block = page & -(1 << order)
+        if guest.block_order[block] == order:
+            zone = zone_of(page, constants)
+            remove_block(block, zone, guest)
+            for half in range(order - 1, -1, -1):
+                add_first((page & -(1 << half)) ^ (1 << half), half, zone, guest)
+            return page
     return NO_PAGE
 
 

@@ -51,13 +51,16 @@ class GuestState(NamedTuple):
     begins at the other: two buddies that are free are one block.  Shape (pair, 2)."""
     first_page: Int64Array
     last_page: Int64Array
-    """Ends of each free list.  Shape (zone, order)."""
+    """Ends of each free list.  Each zone has two sets of them, one after the other: what anybody
+    may take, and what is kept.  Shape (lists, order)."""
     block_count: Int64Array
-    """Blocks in each free list.  Shape (zone, order)."""
+    """Blocks in each free list.  Shape (lists, order)."""
     free_pages: Int64Array
     """Shape (zone,)."""
     place: Int32Array
     """Where a page of the capture is now, or NO_PAGE.  Shape (page,)."""
+    is_kept: BoolArray
+    """Whether a pageblock is kept for those who took its pages in the capture.  Shape (block,)."""
     is_touched: BoolArray
     """Whether the guest has touched a page since it was last reported.  Shape (page,)."""
     group_block: Int64Array

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from workbench.model.compiled import kernel
-from workbench.model.guest.buddy import make_first, put_back, remove_block
+from workbench.model.guest.buddy import SETS, make_first, put_back, remove_block
 from workbench.model.guest.columns import ELEMENT, NEVER, NEXT, NEXT_PASS_NS, NO_PAGE, NOW_NS, ROOM
 from workbench.model.guest.events import REPORT, write_event
 from workbench.model.guest.reporting import full_reports, has_room_to_report
@@ -52,15 +52,17 @@ def isolate_block(page: int, order: int, zone: int, guest: GuestState) -> None:
 
 @kernel
 def report_list(
-    zone: int, order: int, constants: GuestConstants, guest: GuestState, placed: Placed
+    lists: int, order: int, constants: GuestConstants, guest: GuestState, placed: Placed
 ) -> None:
     """Isolate the unreported blocks of one list, sending each full report before the next block.
 
     What does not fill a report stays isolated, for the lists that follow.  Where the budget ends
     another pass is asked for, which begins at the block where this one stopped.
     """
-    reports_left = full_reports(guest.block_count[zone, order], constants.reporting_capacity)
-    page = guest.first_page[zone, order]
+    zone = lists // SETS
+    free_blocks = guest.block_count[SETS * zone : SETS * (zone + 1), order].sum()
+    reports_left = full_reports(free_blocks, constants.reporting_capacity)
+    page = guest.first_page[lists, order]
     while page != NO_PAGE:
         next_page = guest.links[page >> 1, NEXT]
         if guest.is_reported[page]:
@@ -75,7 +77,7 @@ def report_list(
             make_first(page, zone, order, guest)
             send_report(constants, guest, placed)
             reports_left -= 1
-            page = guest.first_page[zone, order]
+            page = guest.first_page[lists, order]
 
 
 @kernel
@@ -95,6 +97,7 @@ def report_pass(constants: GuestConstants, guest: GuestState, placed: Placed) ->
         ):
             continue
         for order in range(first_order, LARGEST_ORDER + 1):
-            report_list(zone, order, constants, guest, placed)
+            for lists in range(SETS * zone, SETS * (zone + 1)):
+                report_list(lists, order, constants, guest, placed)
         if guest.worker[ROOM] < constants.reporting_capacity:
             send_report(constants, guest, placed)

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from workbench.model.compiled import kernel
-from workbench.model.guest.buddy import give_page, put_back, take_grouped_page, take_page
+from workbench.model.guest.buddy import (
+    give_page,
+    put_back,
+    take_grouped_page,
+    take_page,
+    take_this_page,
+)
 from workbench.model.guest.columns import (
     GIVE,
     NEXT_PASS_NS,
@@ -23,6 +29,7 @@ from workbench.model.guest.demand import order_of
 from workbench.model.guest.events import write_touch
 from workbench.model.guest.passes import report_pass
 from workbench.schema import Kind
+from workbench.units import HUGE_PAGE_ORDER
 
 if TYPE_CHECKING:
     from workbench.model.columns import BoolArray, Int64Array
@@ -89,8 +96,12 @@ def touch_page(
 
 
 @kernel
-def take_for(group: int, constants: GuestConstants, guest: GuestState) -> int:
-    """Take a page for a group, or for none."""
+def take_for(captured_page: int, group: int, constants: GuestConstants, guest: GuestState) -> int:
+    """Take a page for one of the capture: the same in kept pageblocks, or for its group, or any."""
+    if guest.is_kept[captured_page >> HUGE_PAGE_ORDER]:
+        page = take_this_page(captured_page, constants, guest)
+        if page != NO_PAGE:
+            return page
     if group == NO_GROUP:
         return take_page(constants, guest)
     return take_grouped_page(group, constants, guest)
@@ -130,7 +141,9 @@ def place_demand(
         captured_page = demand.page[index]
         action = demand.action[index]
         if action == TAKE:
-            guest.place[captured_page] = take_for(demand.group[index], constants, guest)
+            guest.place[captured_page] = take_for(
+                captured_page, demand.group[index], constants, guest
+            )
         page = guest.place[captured_page]
         if page == NO_PAGE:
             continue
