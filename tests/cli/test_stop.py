@@ -8,8 +8,12 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
+import psutil
 import pytest
+
+BUNDLED = Path(__file__).resolve().parents[2] / "traces"
 
 WAIT_S = 60
 
@@ -98,3 +102,30 @@ def test_what_the_caller_had_ignored_stays_ignored(slow):
     process.send_signal(signal.SIGTERM)
 
     assert process.wait(WAIT_S) == 130
+
+
+@pytest.mark.parametrize("at_work_s", [1, 4])
+def test_kernels_end_with_it(tmp_path, at_work_s):
+    """Left to listen itself, nbclient leaves a kernel, or never ends."""
+    command = [sys.executable, "-m", "workbench", "notebooks", "--execute"]
+    trace = BUNDLED / "churn-on.trace"
+    with subprocess.Popen(
+        [*command, "-o", tmp_path / "written", "--trace", trace],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        own = psutil.Process(process.pid)
+        ends = time.monotonic() + WAIT_S
+        while not (kernels := own.children(recursive=True)) and time.monotonic() < ends:
+            time.sleep(0.01)  # Python begins, and with it the first kernel.
+        time.sleep(at_work_s)  # It begins too, and then works.
+        kernels = own.children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=WAIT_S)
+
+    assert kernels
+    assert (process.returncode, said) == (130, "workbench: interrupted\n")
+    assert not any(kernel.is_running() for kernel in kernels)
+    assert [path.name for path in tmp_path.iterdir()] == ["written"]

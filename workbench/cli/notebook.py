@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import atexit
 import importlib
 import importlib.util
 import json
@@ -130,8 +131,24 @@ def execute(notebooks: Sequence[Path]) -> list[Path]:
     ------
     InputError
         A cell failed.
+    KeyboardInterrupt
+        Somebody wished it to end; the kernels have ended.
     """
-    return asyncio.run(_execute_all(notebooks))
+    with asyncio.Runner(loop_factory=_DeafLoop) as runner:
+        try:
+            return runner.run(_execute_all(notebooks))
+        except KeyboardInterrupt:
+            # What is stopped while it works complains at length that its kernel died.
+            runner.get_loop().set_exception_handler(lambda *_: None)
+            raise
+
+
+class _DeafLoop(asyncio.SelectorEventLoop):
+    """Takes no handlers of signals: nbclient would put its own in the place of the command's."""
+
+    def add_signal_handler(self, *_: object) -> None:
+        """Refuse, as nbclient expects of a loop outside the main thread."""
+        raise RuntimeError
 
 
 async def _execute_all(notebooks: Sequence[Path]) -> list[Path]:
@@ -170,12 +187,21 @@ async def _execute(notebook: Path) -> Path:
             km=kernel,
             timeout=_TIMEOUT_S,
             record_timing=False,
+            shutdown_kernel="immediate",
             resources={"metadata": {"path": str(notebook.parent)}},
         )
         try:
+            # Before it executes: what is cancelled while it does this there, leaves its kernel.
+            await client.async_start_new_kernel()
+            await client.async_start_new_kernel_client()
             await client.async_execute(cleanup_kc=True)
         except CellExecutionError as error:
             raise InputError(f"{notebook}: {_failure(error)}") from None
+        finally:
+            # What it would do at exit is done here, also where it was cancelled.
+            atexit.unregister(client._cleanup_kernel)  # noqa: SLF001 - it has no other name.
+            if kernel.has_kernel:
+                await kernel.shutdown_kernel(now=True)
     nbformat.write(document, notebook)
     page = notebook.with_suffix(".html")
     page.write_text(_html(document, notebook.stem), encoding="utf-8")
