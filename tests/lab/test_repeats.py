@@ -20,7 +20,13 @@ from tests.synthetic import (
 )
 from workbench.errors import UsageError
 from workbench.lab import load_scenario, parse_scenario, repeats
-from workbench.lab.repeats import perform_runs, plan_runs, recommended_settings, run_figures
+from workbench.lab.repeats import (
+    alone_in,
+    perform_runs,
+    plan_runs,
+    recommended_settings,
+    run_figures,
+)
 from workbench.schema import FaultFlag, Kind
 from workbench.units import GIB, MIB, PAGE_BYTES
 
@@ -147,6 +153,14 @@ def test_an_interrupted_series_goes_on_where_it_stopped(played, tmp_path) -> Non
     assert [settings.reporting for settings in played] == [True, False, False]
     assert [(run["setting"], run["repeat"]) for run in figures] == [("on", 1), ("off", 1)]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["off-01.trace", "on-01.trace"]
+
+
+def test_one_series_at_a_time_is_made_in_a_folder(tmp_path) -> None:
+    """The next may be made when it is over."""
+    with alone_in(tmp_path), pytest.raises(UsageError, match="another series"), alone_in(tmp_path):
+        pass
+    with alone_in(tmp_path):
+        pass
 
 
 def test_a_trace_of_other_settings_is_not_taken_for_a_run(played, tmp_path) -> None:

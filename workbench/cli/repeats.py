@@ -121,7 +121,7 @@ def _perform(
     """Make the runs, and write down after each what all have come to.  Returns the figures."""
     from workbench.capture.recorder import Capture
     from workbench.cli.made_trace import give_to_caller, this_command
-    from workbench.lab.repeats import SETTINGS_DEFAULT, perform_runs, plan_runs
+    from workbench.lab.repeats import SETTINGS_DEFAULT, alone_in, perform_runs, plan_runs
 
     planned = plan_runs(common, tuple(setting or SETTINGS_DEFAULT), repeat_count, output)
     output.mkdir(parents=True, exist_ok=True)
@@ -133,10 +133,11 @@ def _perform(
         "runs": runs,
     }
     performed = perform_runs(planned, capture=Capture, command=this_command(), progress=note)
-    for figures in performed:
-        runs.append(figures)
-        _write(document, output / RESULT_NAME)
-        give_to_caller(output)
+    with alone_in(output):
+        for figures in performed:
+            runs.append(figures)
+            _write(document, output / RESULT_NAME)
+            give_to_caller(output)
     if as_json:
         print_json(document)
     return runs

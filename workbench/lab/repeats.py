@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -138,6 +141,28 @@ def perform_runs(
             run_lab(run.settings, unfinished, capture=capture, command=command, progress=progress)
             unfinished.rename(run.trace)
         yield {"setting": run.setting, "repeat": run.repeat, **run_figures(read_trace(run.trace))}
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep other series of runs out of a folder: they would write into one another's traces.
+
+    Raises
+    ------
+    UsageError
+        Another is at work in it.
+    """
+    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f"{folder}: another series of runs is being made in it; wait for it, or name another"
+            ) from None
+        yield
+    finally:
+        os.close(held)
 
 
 def _check_same(run: PlannedRun) -> None:
