@@ -158,7 +158,7 @@ def alone_in(folder: Path) -> Iterator[None]:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UsageError(
-                f"{folder}: another series of runs is being made in it; wait for it, or name another"
+                f"{folder}: another series of runs is made in it; wait for it, or name another"
             ) from None
         yield
     finally:
