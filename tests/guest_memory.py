@@ -25,7 +25,7 @@ from workbench.model.guest import (
     read_demand,
 )
 from workbench.model.guest.buddy import SETS
-from workbench.model.guest.columns import NO_GROUP, NO_PAGE
+from workbench.model.guest.columns import CAPTURE, NO_GROUP, NO_PAGE, SAME_PAGE
 from workbench.schema import NO_ELEMENT, Kind
 
 ORDERS = 11
@@ -100,7 +100,7 @@ def begin(played):
     guest = new_guest(played.pages, constants)
     if played.first_pass is not None:
         guest.worker[NEXT_PASS_NS] = played.first_pass
-    guest.is_kept[played.kept] = True
+    guest.kept_for[played.kept] = CAPTURE
     blocks = np.array(played.blocks, np.int64).reshape(-1, 2)
     is_free = np.zeros(played.pages, np.bool_)
     is_free[played.barred] = True
@@ -182,7 +182,7 @@ def all_lists_of(guest):
 
 def lists_of(guest):
     """The free lists of each zone by order, where nothing is kept."""
-    assert not guest.is_kept.any()
+    assert not guest.kept_for.any()
     return all_lists_of(guest)[::SETS]
 
 
@@ -266,8 +266,9 @@ def blocks_of(draw: st.DrawFn, chosen: list[range]) -> list[tuple[int, int]]:
 def demands(draw: st.DrawFn, page_count: int, free: set[int]) -> list[tuple[int, ...]]:
     """Bursts of takes, gives, reads or writes, of neighbours or of scattered pages.
 
-    Some takes are of a group.
+    Some takes are of a group, which may keep its pageblock, or of the same page.
     """
+    blocks = (page_count >> 9) + 1
     rows = []
     free = set(free)
     time = 0
@@ -276,7 +277,7 @@ def demands(draw: st.DrawFn, page_count: int, free: set[int]) -> list[tuple[int,
         first = draw(st.integers(0, page_count - 1))
         count = draw(st.integers(1, 120))
         stride = draw(st.sampled_from([1, 1, 2, 3, 8]))
-        group = draw(st.sampled_from([NO_GROUP, 0, 0, page_count >> 9]))
+        group = draw(st.sampled_from([NO_GROUP, SAME_PAGE, 0, blocks - 1, blocks, 2 * blocks - 1]))
         for step in range(count):
             page = (first + step * stride) % page_count
             if (page in free) == (action == 1):

@@ -33,7 +33,7 @@ class Guest:
     def __init__(self, zones, watermarks, order, delay, capacity, *, follows=False, kept=()):
         """Take `zones` as ranges of pages; `order` is None in a guest that does not report.
 
-        Of the 512 pages of a block that is `kept`, each is for who took it in the capture.
+        What is free in the blocks of 512 pages that are `kept` is on lists of its own.
         """
         self.zones = zones
         self.watermarks = watermarks
@@ -42,6 +42,7 @@ class Guest:
         self.capacity = capacity
         self.follows = follows
         self.kept = set(kept)
+        self.kept_for_groups = set()
         self.lists = [[[] for _ in range(LARGEST + 1)] for _ in zones for _ in ("any", "kept")]
         self.reported = set()
         self.untouched = set()
@@ -61,7 +62,8 @@ class Guest:
     def list_of(self, page, order):
         """The free list of a block: there is another for what is kept as a whole."""
         blocks = {each // 512 for each in range(page, page + 2**order)}
-        return self.lists[2 * self.zone_of(page) + (blocks <= self.kept)][order]
+        is_kept = blocks <= self.kept | self.kept_for_groups
+        return self.lists[2 * self.zone_of(page) + is_kept][order]
 
     def is_free_beside(self, page, block, order):
         """Whether a block is free as a whole, in the zone of a page."""
@@ -113,30 +115,56 @@ class Guest:
                     return self.split(pages[0], order, pages[0])
         return None
 
-    def take_for(self, captured, group=-1):
-        """Take that very page if it is kept and free; or one beside the last of its group; or any.
+    def take_large(self):
+        """Take a page, or None: the last zone first, the largest block first."""
+        for lists in reversed(self.lists[::2]):
+            for order, pages in reversed(list(enumerate(lists))):
+                if pages:
+                    return self.split(pages[0], order, pages[0])
+        return None
 
-        Beside is in the same 512.
-        """
-        blocks = [
+    def move(self, number, *, keep):
+        """Keep a block of 512 pages for a group, or no more: its free blocks change their lists."""
+        blocks = sorted(block for block in self.free_blocks() if block[0] // 512 == number)
+        for page, order in blocks:
+            self.list_of(page, order).remove(page)
+        (self.kept_for_groups.add if keep else self.kept_for_groups.discard)(number)
+        for page, order in blocks:
+            self.list_of(page, order).append(page)
+
+    def free_blocks(self):
+        """All free blocks, of (page, order)."""
+        return [
             (page, order)
             for lists in self.lists
             for order, pages in enumerate(lists)
             for page in pages
         ]
+
+    def take_for(self, captured, group=-1):
+        """Take that very page if it is free, for group -2; or one for a group; or any."""
+        blocks = self.free_blocks()
         around = [block for block in blocks if block[0] <= captured < block[0] + 2 ** block[1]]
-        if captured // 512 in self.kept and around:
+        if group == -2 and around:
             return self.split(*around[0], captured)
-        if group == -1:
-            return self.take()
+        return self.take() if group < 0 else self.take_in(group, blocks)
+
+    def take_in(self, group, blocks):
+        """Take a page beside the last of a group, in the same 512; or any.
+
+        A group beyond the number of blocks is the same one, which keeps its block from now on.
+        """
+        keeps, group = divmod(group, self.zones[-1].stop // 512 + 1)
         beside = self.groups.get(group)
-        near = [
-            block for block in blocks if beside is not None and block[0] // 512 == beside // 512
-        ]
+        near = [(page, order) for page, order in blocks if beside == page // 512]
         if near:
             page, order = min(near)
-            return self.split(page, order, page)
-        page = self.groups[group] = self.take()
+            self.split(page, order, page)
+        else:
+            page = self.take_large() if keeps else self.take()
+        number = self.groups[group] = None if page is None else page // 512
+        if keeps and number not in {None} | self.kept | self.kept_for_groups:
+            self.move(number, keep=True)
         return page
 
     def begin_free(self, blocks, barred):
@@ -160,6 +188,8 @@ class Guest:
             self.untouched |= set(range(page, page + 2**order))
             self.events.append((self.now, "report", page, 2**order, self.elements))
         for page, order in array:
+            if order >= 8 and page // 512 in self.kept_for_groups:
+                self.move(page // 512, keep=False)
             if self.put_back(page, order) == (page, order):
                 self.reported.add(page)
         self.elements += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from tests.synthetic import (
     HUGE,
@@ -14,10 +15,17 @@ from tests.synthetic import (
     touch,
     trace,
 )
-from workbench.model.guest import date_reports
+from workbench.model.guest import date_reports, new_demand
+from workbench.model.guest.columns import GIVE, SAME_PAGE, TAKE
 from workbench.replay import Device, replay
 from workbench.replay.captured_pages import captured_events
-from workbench.replay.demand import _date_after_takes, _date_after_touches
+from workbench.replay.demand import (
+    _date_after_takes,
+    _date_after_touches,
+    _keep_pageblocks,
+    guest_demand,
+)
+from workbench.replay.reporting import Reporting
 from workbench.schema import Kind
 from workbench.trace import GuestFacts
 from workbench.units import NANOSECONDS, PAGE_BYTES
@@ -189,3 +197,60 @@ def test_less_than_a_pageblock_is_dated_as_before():
     rows = [touch(5 + number / 10, number * HUGE) for number in range(4)]
 
     assert dates_by_takes([*rows, report(7, 0, HUGE // 2)], ALL) == [5]
+
+
+KEEPING = 3
+"""Added to a group's number, of two pageblocks and the rest: it keeps its own."""
+
+
+def groups_of(takes_and_gives, grouped):
+    """The groups of takes ("T") and gives ("G") of pages, where those of `grouped` stay."""
+    rows = len(takes_and_gives)
+    demand = new_demand(rows)
+    demand.time_ns[:] = range(rows)
+    demand.action[:] = [TAKE if action == "T" else GIVE for action, _ in takes_and_gives]
+    demand.page[:] = [page for _, page in takes_and_gives]
+    is_grouped = np.isin(demand.page, grouped) & (demand.action == TAKE)
+    demand.group[is_grouped] = demand.page[is_grouped] >> 9
+    _keep_pageblocks(demand, KEEPING)
+    return demand.group[np.isin(demand.page, grouped)].tolist()
+
+
+OTHERS = [("T", 512 + number) for number in range(512)]
+"""As much as a pageblock is taken elsewhere."""
+
+
+def test_a_group_keeps_a_pageblock_that_others_have_left_alone():
+    rows = [("T", 0), ("T", 1), *OTHERS, ("T", 2), ("T", 3)]
+
+    assert groups_of(rows, [0, 1, 2, 3]) == [0, KEEPING, KEEPING, KEEPING]
+
+
+def test_a_group_keeps_nothing_where_others_had_less_to_take():
+    assert groups_of([("T", 0), *OTHERS[1:], ("T", 1)], [0, 1]) == [0, 0]
+
+
+def test_a_group_keeps_nothing_where_something_was_given_back_meanwhile():
+    """That it found something free there need not have been so before."""
+    rows = [("T", 0), ("T", 9), *OTHERS, ("G", 9), ("T", 1)]
+
+    assert groups_of(rows, [0, 1]) == [0, 0]
+    assert groups_of([("T", 0), ("G", 1025), *OTHERS, ("T", 1)], [0, 1]) == [KEEPING, KEEPING]
+
+
+@pytest.mark.parametrize("is_sampled", [False, True])
+def test_only_takes_of_a_sure_time_tell_what_was_left_alone(is_sampled):
+    """In the first pageblock, and the last, which the capture's keep, pages are the same."""
+    rows = [touch(3, 0, PAGE_BYTES)]
+    rows += [touch(4, HUGE + page * PAGE_BYTES, PAGE_BYTES) for page in range(512)]
+    rows += [touch(5, PAGE_BYTES, PAGE_BYTES), touch(6, 2 * HUGE, PAGE_BYTES)]
+    events = trace(rows).columns("events")
+    captured = captured_events(events, 3 * HUGE // PAGE_BYTES, np.ones(len(rows), np.bool_))
+    is_free = np.ones(3 * HUGE // PAGE_BYTES, np.bool_)
+    before = Reporting(order=0, delay_ns=2 * NANOSECONDS, capacity=32)
+    is_kept = np.array([False, False, True, False])
+    demand = guest_demand(captured, is_free, is_kept, before, is_sampled=is_sampled)
+    first_group = 0 if is_sampled else is_kept.size
+
+    assert demand.group[demand.page < 512].tolist() == [first_group, first_group]
+    assert demand.group[demand.page >= 1024].tolist() == [SAME_PAGE]

@@ -15,6 +15,7 @@ from workbench.model.guest import (
     new_demand,
     read_demand,
 )
+from workbench.model.guest.columns import GIVE, NO_GROUP, SAME_PAGE, TAKE
 from workbench.replay.captured_pages import each_page, touches
 from workbench.schema import Kind
 from workbench.units import HUGE_PAGE_ORDER, LARGEST_ORDER
@@ -25,13 +26,24 @@ if TYPE_CHECKING:
     from workbench.replay.reporting import Reporting
 
 
-def guest_demand(captured: Captured, is_free: npt.NDArray[np.bool_], before: Reporting) -> Demand:
+def guest_demand(
+    captured: Captured,
+    is_free: npt.NDArray[np.bool_],
+    is_kept: npt.NDArray[np.bool_],
+    before: Reporting,
+    *,
+    is_sampled: bool,
+) -> Demand:
     """Read what changes hands and what is touched, in the order of time.
 
     Parameters
     ----------
     is_free
         Which pages are free before the first event; afterwards, after the last.  Shape (page,).
+    is_kept
+        In which pageblocks pages are taken where they were.  Shape (block,).
+    is_sampled
+        Whether accesses were recorded now and then, so that takes may be dated too late.
     """
     free_ns = np.zeros(captured.kind.size, np.int64)
     seen = np.zeros((2, LARGEST_ORDER + 1), np.int64)
@@ -45,7 +57,43 @@ def guest_demand(captured: Captured, is_free: npt.NDArray[np.bool_], before: Rep
     if rows > 0:
         group_what_stays(demand, guest)
     by_time = np.lexsort((demand.rank[:rows], demand.time_ns[:rows]))
-    return Demand._make(column[by_time] for column in demand)
+    demand = Demand._make(column[by_time] for column in demand)
+    if not is_sampled:
+        _keep_pageblocks(demand, is_kept.size)
+    is_same = (demand.action == TAKE) & is_kept[demand.page >> HUGE_PAGE_ORDER]
+    return demand._replace(group=np.where(is_same, SAME_PAGE, demand.group))
+
+
+def _keep_pageblocks(demand: Demand, blocks: int) -> None:
+    """Let groups keep their pageblock, from when the capture's was left alone by all others.
+
+    Between two of the group's takes they took as much as a pageblock elsewhere, and nothing of this
+    one was given back; and yet something was free in it.  Linux keeps pageblocks for what it cannot
+    move, and others take from them last.
+
+    Parameters
+    ----------
+    demand
+        In the order of time; its groups are to be changed.
+    blocks
+        How many pageblocks there are.
+
+    Source: Linux 6.1 mm/page_alloc.c, __rmqueue() and fallbacks.
+    """
+    rows = demand.action.size
+    own = np.flatnonzero(demand.group != NO_GROUP)
+    own = own[np.argsort(demand.group[own], kind="stable")]
+    group = demand.group[own]
+    places = np.cumsum(demand.action == TAKE)[own]
+    gives = np.flatnonzero(demand.action == GIVE)
+    given_keys = np.sort((demand.page[gives] >> HUGE_PAGE_ORDER) * rows + gives)
+    given = np.searchsorted(given_keys, group * rows + own)
+    is_left_alone = (
+        (np.diff(group) == 0) & (np.diff(places) > 1 << HUGE_PAGE_ORDER) & (np.diff(given) == 0)
+    )
+    since = np.full(blocks, rows)
+    np.minimum.at(since, group[:-1][is_left_alone], own[:-1][is_left_alone])
+    demand.group[own[own >= since[group]]] += blocks
 
 
 _LATER_PART: Final = 0.01

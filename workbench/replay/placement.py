@@ -26,7 +26,7 @@ from workbench.model.guest import (
     new_placed,
     place_demand,
 )
-from workbench.model.guest.columns import GIVE
+from workbench.model.guest.columns import CAPTURE, GIVE
 from workbench.replay.accesses import with_accesses
 from workbench.replay.captured_pages import (
     FIRST_USABLE_PAGE,
@@ -197,13 +197,14 @@ def _read_life(trace: Trace, vm: int, change: _Change, own: Columns) -> _Life:
     is_moved = is_memory if came_before else is_memory & (own["time_ns"] >= first_ns)
     page_count = trace.manifest.virtual_machines[vm].ram_blocks[0].used_bytes // PAGE_BYTES
     captured = captured_events(own, page_count, is_moved)
-    if trace.manifest.access_interval_ns is None:
+    is_sampled = trace.manifest.access_interval_ns is not None
+    if not is_sampled:
         captured = without_untaken(captured, before.delay_ns)
     backed_ns = first_backed_ns(captured_events(own, page_count, is_memory), page_count)
     # The driver registers one delay before its first pass.  What was free then only accesses can
     # tell that were recorded: others are taken to be of all that a fault brings.
     since_driver = own["time_ns"] >= first_ns - before.delay_ns
-    if trace.manifest.access_interval_ns is None:
+    if not is_sampled:
         since_driver &= own["kind"] != Kind.ACCESS
     with_driver = captured_events(own, page_count, since_driver)
     constants = _constants(page_count, change)
@@ -211,7 +212,7 @@ def _read_life(trace: Trace, vm: int, change: _Change, own: Columns) -> _Life:
 
     def begin() -> GuestState:
         guest = new_guest(page_count, constants)
-        guest.is_kept[:] = is_kept
+        guest.kept_for[is_kept] = CAPTURE
         if came_before:
             free_unbacked(trace, vm, constants, guest)
             return guest
@@ -226,7 +227,7 @@ def _read_life(trace: Trace, vm: int, change: _Change, own: Columns) -> _Life:
     is_free = free_pages(begin())
     if not came_before:
         is_kept[:] = shared_blocks(is_free)
-    demand = guest_demand(captured, is_free, before)
+    demand = guest_demand(captured, is_free, is_kept, before, is_sampled=is_sampled)
     return _Life(captured, is_moved, first_ns, demand, begin, constants)
 
 

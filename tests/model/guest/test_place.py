@@ -20,7 +20,7 @@ from tests.guest_memory import (
     scenes,
 )
 from workbench.model.guest import NOT_FREE, free_pages, new_placed, place_demand
-from workbench.model.guest.columns import NO_PAGE, ROW
+from workbench.model.guest.columns import GROUP, NO_PAGE, NOBODY, ROW, SAME_PAGE
 
 TAKE, GIVE = 1, 0
 
@@ -248,7 +248,7 @@ def test_a_group_that_finds_nothing_goes_without_a_page():
 
 def test_who_took_a_page_of_a_kept_pageblock_gets_the_same_one():
     """And nobody else gets one there, though the smallest free block is."""
-    rows = [(1, TAKE, 519), (2, TAKE, 1400), (3, GIVE, 519), (4, TAKE, 519)]
+    rows = [(1, TAKE, 519, SAME_PAGE), (2, TAKE, 1400), (3, GIVE, 519), (4, TAKE, 519, SAME_PAGE)]
     played = scene([(0, 1536)], blocks=[(512, 16), (1024, 512)], demand=rows, order=None, kept=[1])
     _, _, guest = place(played)
 
@@ -258,7 +258,7 @@ def test_who_took_a_page_of_a_kept_pageblock_gets_the_same_one():
 
 def test_who_finds_it_gone_gets_any_other():
     """A block of 4 MiB of which one half is kept is for everybody."""
-    rows = [(1, TAKE, 600), (2, TAKE, 0), (3, TAKE, 1)]
+    rows = [(1, TAKE, 600), (2, TAKE, 0, SAME_PAGE), (3, TAKE, 1, SAME_PAGE)]
     _, _, guest = place(scene([(0, 1024)], blocks=[(0, 1024)], demand=rows, order=None, kept=[0]))
 
     assert [guest.place[page] for page in (600, 0, 1)] == [0, 512, 1]
@@ -270,3 +270,56 @@ def test_a_take_is_left_out_if_only_kept_pageblocks_have_free_pages():
     _, _, guest = place(played._replace(barred=[601]))
 
     assert [guest.place[page] for page in (600, 601)] == [600, NO_PAGE]
+
+
+KEEPING = 3
+"""Group 0 of a guest of two pageblocks, which keeps what it takes from."""
+
+
+def test_a_group_keeps_its_pageblock_of_the_largest_block_for_itself():
+    """Others get what is small elsewhere, and nothing of that pageblock."""
+    rows = [(1, TAKE, 0, KEEPING), (2, TAKE, 1), (3, TAKE, 2), (4, TAKE, 3), (5, TAKE, 4, KEEPING)]
+    blocks = [(8, 2), (512, 512)]
+    _, _, guest = place(scene([(0, 1024)], blocks=blocks, demand=rows, order=None))
+
+    assert [guest.place[page] for page in (0, 1, 2, 3, 4)] == [512, 8, 9, NO_PAGE, 513]
+    assert guest.kept_for.tolist() == [NOBODY, GROUP, NOBODY]
+
+
+def test_a_group_keeps_from_when_it_says_so():
+    """Up to then it is taken from like any other; what was reported stays reported."""
+    rows = [(1, TAKE, 600, 0), (2, TAKE, 601), (31, TAKE, 602, KEEPING), (32, TAKE, 603)]
+    _, events, guest = place(
+        scene(
+            [(0, 1024)],
+            blocks=[(512, 256)],
+            demand=rows,
+            order=6,
+            first_pass=30,
+            stop=32,
+            capacity=1,
+        )
+    )
+
+    assert [guest.place[page] for page in (600, 601, 602, 603)] == [512, 513, 514, NO_PAGE]
+    assert {page for _, kind, page, _, _ in events if kind == "report"} == {576, 640}
+    assert guest.is_reported.nonzero()[0].tolist() == [576, 640]
+
+
+@pytest.mark.parametrize(("order", "is_kept"), [(9, True), (8, False), (0, False)])
+def test_a_kept_pageblock_is_for_everybody_again_when_half_of_it_is_reported(order, is_kept):
+    """At order 9 nothing less than all of it is."""
+    rows = [(1, TAKE, 600, KEEPING), (41, TAKE, 601)]
+    played = scene([(0, 1024)], blocks=[(512, 512)], demand=rows, order=order, capacity=1)
+    _, _, guest = place(played._replace(first_pass=40, delay=1000, stop=41))
+
+    assert guest.place[601] == (NO_PAGE if is_kept else 513)
+    assert guest.kept_for[1] == (GROUP if is_kept else NOBODY)
+
+
+def test_what_a_group_keeps_is_where_it_lies_already():
+    rows = [(1, TAKE, 0, 0), (2, TAKE, 1, KEEPING), (3, TAKE, 2)]
+    _, _, guest = place(scene([(0, 1024)], blocks=[(0, 8)], demand=rows, order=None))
+
+    assert [guest.place[page] for page in (0, 1, 2)] == [0, 1, NO_PAGE]
+    assert guest.kept_for[0] == GROUP

@@ -13,10 +13,12 @@ import numpy as np
 
 from workbench.model.compiled import kernel
 from workbench.model.guest.columns import (
+    GROUP,
     NEVER,
     NEXT,
     NEXT_PASS_NS,
     NO_PAGE,
+    NOBODY,
     NOT_FREE,
     NOW_NS,
     PREVIOUS,
@@ -50,7 +52,7 @@ def new_guest(page_count: int, constants: GuestConstants) -> GuestState:
         free_pages=np.zeros(zones, np.int64),
         place=np.arange(page_count, dtype=np.int32),
         group_block=np.full(blocks, NO_PAGE, np.int64),
-        is_kept=np.zeros(blocks, np.bool_),
+        kept_for=np.full(blocks, NOBODY, np.int8),
         is_touched=np.ones(page_count, np.bool_),
         isolated_page=np.zeros(constants.reporting_capacity, np.int64),
         isolated_order=np.zeros(constants.reporting_capacity, np.int64),
@@ -70,8 +72,9 @@ def zone_of(page: int, constants: GuestConstants) -> int:
 @kernel
 def lists_of(page: int, order: int, zone: int, guest: GuestState) -> int:
     """Tell which set of lists a free block is on: the second if all of it is kept."""
-    last = page + (1 << order) - 1
-    is_kept = guest.is_kept[page >> HUGE_PAGE_ORDER] and guest.is_kept[last >> HUGE_PAGE_ORDER]
+    first_block = page >> HUGE_PAGE_ORDER
+    last_block = (page + (1 << order) - 1) >> HUGE_PAGE_ORDER
+    is_kept = guest.kept_for[first_block] != NOBODY and guest.kept_for[last_block] != NOBODY
     return SETS * zone + int(is_kept)
 
 
@@ -246,6 +249,50 @@ def take_this_page(page: int, constants: GuestConstants, guest: GuestState) -> i
 
 
 @kernel
+def take_from_largest(constants: GuestConstants, guest: GuestState) -> int:
+    """Take one page: from the highest zone that has any, out of the largest block there.
+
+    Returns
+    -------
+    The page, or NO_PAGE where none is free.
+    """
+    for zone in range(constants.zone_first.size - 1, -1, -1):
+        for order in range(LARGEST_ORDER, -1, -1):
+            page = guest.first_page[SETS * zone, order]
+            if page != NO_PAGE:
+                return take_first_page(int(page), zone, guest)
+    return NO_PAGE
+
+
+@kernel
+def keep_block(block: int, whom: int, constants: GuestConstants, guest: GuestState) -> None:
+    """Keep a pageblock, of which some is in use, for somebody; what is free there changes lists."""
+    before = guest.kept_for[block]
+    first = block << HUGE_PAGE_ORDER
+    for page in range(first, min(first + (1 << HUGE_PAGE_ORDER), guest.block_order.size)):
+        if guest.block_order[page] != NOT_FREE:
+            zone = zone_of(page, constants)
+            is_reported = guest.is_reported[page]
+            guest.kept_for[block] = before
+            order = remove_block(page, zone, guest)
+            guest.kept_for[block] = whom
+            add_last(page, order, zone, guest)
+            guest.is_reported[page] = is_reported
+    guest.kept_for[block] = whom
+
+
+@kernel
+def give_up_block(page: int, order: int, constants: GuestConstants, guest: GuestState) -> None:
+    """Keep a pageblock for no group any more if this block, half of it or more, is reported.
+
+    Source: Linux 6.1 mm/page_alloc.c, __isolate_free_page().
+    """
+    block = page >> HUGE_PAGE_ORDER
+    if order >= HUGE_PAGE_ORDER - 1 and guest.kept_for[block] == GROUP:
+        keep_block(block, NOBODY, constants, guest)
+
+
+@kernel
 def take_first_page(block: int, zone: int, guest: GuestState) -> int:
     """Take the first page of a free block; its upper halves go to the heads of their lists."""
     half = remove_block(block, zone, guest)
@@ -256,23 +303,48 @@ def take_first_page(block: int, zone: int, guest: GuestState) -> int:
 
 
 @kernel
-def take_grouped_page(group: int, constants: GuestConstants, guest: GuestState) -> int:
+def take_beside(group: int, constants: GuestConstants, guest: GuestState) -> int:
     """Take the lowest free page of the pageblock where a page of this group was taken last.
 
-    Where none is free there, it is taken as any other.
+    Returns
+    -------
+    The page, or NO_PAGE where none is free there.
+    """
+    block = guest.group_block[group]
+    if block == NO_PAGE:
+        return NO_PAGE
+    first = block << HUGE_PAGE_ORDER
+    for page in range(first, min(first + (1 << HUGE_PAGE_ORDER), guest.block_order.size)):
+        if guest.block_order[page] != NOT_FREE:
+            return take_first_page(page, zone_of(page, constants), guest)
+    return NO_PAGE
+
+
+@kernel
+def take_grouped_page(group: int, constants: GuestConstants, guest: GuestState) -> int:
+    """Take a page for a group: beside the last one, else as any other.
+
+    A group that keeps its pageblock takes the other out of the largest block, and what else is free
+    in its pageblock is for nobody else from then on.
 
     Returns
     -------
     The page, or NO_PAGE where none is free at all.
+
+    Source: Linux 6.1 mm/page_alloc.c, __rmqueue_fallback() and steal_suitable_fallback().
     """
-    block = guest.group_block[group]
-    if block != NO_PAGE:
-        first = block << HUGE_PAGE_ORDER
-        for page in range(first, min(first + (1 << HUGE_PAGE_ORDER), guest.block_order.size)):
-            if guest.block_order[page] != NOT_FREE:
-                return take_first_page(page, zone_of(page, constants), guest)
-    page = take_page(constants, guest)
-    guest.group_block[group] = NO_PAGE if page == NO_PAGE else page >> HUGE_PAGE_ORDER
+    keeps = group >= guest.kept_for.size
+    group %= guest.kept_for.size
+    page = take_beside(group, constants, guest)
+    if page == NO_PAGE:
+        page = take_from_largest(constants, guest) if keeps else take_page(constants, guest)
+    if page == NO_PAGE:
+        guest.group_block[group] = NO_PAGE
+        return NO_PAGE
+    block = page >> HUGE_PAGE_ORDER
+    guest.group_block[group] = block
+    if keeps and guest.kept_for[block] == NOBODY:
+        keep_block(block, GROUP, constants, guest)
     return page
 
 

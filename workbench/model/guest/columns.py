@@ -16,6 +16,16 @@ NO_PAGE: Final = -1
 NO_GROUP: Final = -1
 """`group` of a page that is taken from anywhere."""
 
+NOBODY: Final = 0
+"""`kept_for` of a pageblock from which anybody may take."""
+CAPTURE: Final = 1
+"""It is for those who took its pages in the capture."""
+GROUP: Final = 2
+"""It is for a group, until much of it is reported."""
+
+SAME_PAGE: Final = -2
+"""`group` of a page that is taken where it was taken in the capture."""
+
 NOT_FREE: Final = -1
 """`block_order` of a page that begins no free block."""
 
@@ -59,12 +69,12 @@ class GuestState(NamedTuple):
     """Shape (zone,)."""
     place: Int32Array
     """Where a page of the capture is now, or NO_PAGE.  Shape (page,)."""
-    is_kept: BoolArray
-    """Whether a pageblock is kept for those who took its pages in the capture.  Shape (block,)."""
+    kept_for: Int8Array
+    """Whom a pageblock is kept for: NOBODY, CAPTURE or GROUP.  Shape (block,)."""
     is_touched: BoolArray
     """Whether the guest has touched a page since it was last reported.  Shape (page,)."""
     group_block: Int64Array
-    """The pageblock in which a page of a group was taken last, or NO_PAGE.  Shape (group,)."""
+    """The pageblock in which a page of a group was taken last, or NO_PAGE.  Shape (block,)."""
     isolated_page: Int64Array
     isolated_order: Int64Array
     """The report that a pass puts together, filled from its end.  Shape (capacity,)."""
@@ -137,8 +147,8 @@ class Demand(NamedTuple):
     rank: Int64Array
     """Orders rows of one time."""
     group: Int64Array
-    """Of a TAKE: pages of one group are taken from one pageblock, as far as it goes; or
-    NO_GROUP."""
+    """Of a TAKE: pages of one group are taken from one pageblock, as far as it goes, and if as many
+    as there are pageblocks are added to its number, it keeps that; or SAME_PAGE or NO_GROUP."""
 
 
 class Placed(NamedTuple):

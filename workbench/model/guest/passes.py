@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from workbench.model.compiled import kernel
-from workbench.model.guest.buddy import SETS, make_first, put_back, remove_block
+from workbench.model.guest.buddy import SETS, give_up_block, make_first, put_back, remove_block
 from workbench.model.guest.columns import ELEMENT, NEVER, NEXT, NEXT_PASS_NS, NO_PAGE, NOW_NS, ROOM
 from workbench.model.guest.events import REPORT, write_event
 from workbench.model.guest.reporting import full_reports, has_room_to_report
@@ -35,6 +35,7 @@ def send_report(constants: GuestConstants, guest: GuestState, placed: Placed) ->
     for index in range(room, capacity):
         page = guest.isolated_page[index]
         order = guest.isolated_order[index]
+        give_up_block(page, order, constants, guest)
         if put_back(page, order, constants, guest) == order:
             guest.is_reported[page] = True
     guest.worker[ELEMENT] += 1

@@ -17,19 +17,18 @@ from workbench.model.guest.buddy import (
 from workbench.model.guest.columns import (
     GIVE,
     NEXT_PASS_NS,
-    NO_GROUP,
     NO_PAGE,
     NOT_FREE,
     NOW_NS,
     READ,
     ROW,
+    SAME_PAGE,
     TAKE,
 )
 from workbench.model.guest.demand import order_of
 from workbench.model.guest.events import write_touch
 from workbench.model.guest.passes import report_pass
 from workbench.schema import Kind
-from workbench.units import HUGE_PAGE_ORDER
 
 if TYPE_CHECKING:
     from workbench.model.columns import BoolArray, Int64Array
@@ -97,14 +96,14 @@ def touch_page(
 
 @kernel
 def take_for(captured_page: int, group: int, constants: GuestConstants, guest: GuestState) -> int:
-    """Take a page for one of the capture: the same in kept pageblocks, or for its group, or any."""
-    if guest.is_kept[captured_page >> HUGE_PAGE_ORDER]:
+    """Take a page for one of the capture: the same if it is free, or for its group, or any."""
+    if group >= 0:
+        return take_grouped_page(group, constants, guest)
+    if group == SAME_PAGE:
         page = take_this_page(captured_page, constants, guest)
         if page != NO_PAGE:
             return page
-    if group == NO_GROUP:
-        return take_page(constants, guest)
-    return take_grouped_page(group, constants, guest)
+    return take_page(constants, guest)
 
 
 @kernel
