@@ -249,8 +249,32 @@ def test_only_takes_of_a_sure_time_tell_what_was_left_alone(is_sampled):
     is_free = np.ones(3 * HUGE // PAGE_BYTES, np.bool_)
     before = Reporting(order=0, delay_ns=2 * NANOSECONDS, capacity=32)
     is_kept = np.array([False, False, True, False])
-    demand = guest_demand(captured, is_free, is_kept, before, is_sampled=is_sampled)
+    demand = guest_demand(
+        captured, is_free, is_kept, before, was_reset=np.zeros(4, np.bool_), is_sampled=is_sampled
+    )
     first_group = 0 if is_sampled else is_kept.size
 
     assert demand.group[demand.page < 512].tolist() == [first_group, first_group]
     assert demand.group[demand.page >= 1024].tolist() == [SAME_PAGE]
+
+
+def test_data_is_not_taken_from_pageblocks_that_only_the_captures_guest_made_movable():
+    """Runs of more than 8 pages are data; the kernel's own objects stay where they were."""
+    rows = [touch(3, page * PAGE_BYTES, PAGE_BYTES) for page in (*range(8), *range(16, 25))]
+    rows += [touch(4, HUGE + page * PAGE_BYTES, PAGE_BYTES) for page in range(9)]
+    events = trace(rows).columns("events")
+    captured = captured_events(events, 2 * HUGE // PAGE_BYTES, np.ones(len(rows), np.bool_))
+    is_free = np.ones(2 * HUGE // PAGE_BYTES, np.bool_)
+    before = Reporting(order=0, delay_ns=2 * NANOSECONDS, capacity=32)
+    demand = guest_demand(
+        captured,
+        is_free,
+        np.array([True, True, False]),
+        before,
+        was_reset=np.array([True, False, False]),
+        is_sampled=True,
+    )
+
+    assert (demand.group[demand.page < 8] == SAME_PAGE).all()
+    assert (demand.group[(demand.page >= 16) & (demand.page < 512)] != SAME_PAGE).all()
+    assert (demand.group[demand.page >= 512] == SAME_PAGE).all()

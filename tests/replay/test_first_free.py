@@ -6,9 +6,15 @@ import numpy as np
 import pytest
 
 from tests.synthetic import HUGE, RAM_BYTES, START_NS, report, touch, trace
-from workbench.model.guest import GuestConstants, free_pages, new_guest
+from workbench.model.guest import NO_REPORTING, GuestConstants, free_blocks, free_pages, new_guest
 from workbench.replay.captured_pages import captured_events, first_backed_ns
-from workbench.replay.first_free import _cut_blocks, free_first_reported, shared_blocks
+from workbench.replay.first_free import (
+    _cut_blocks,
+    free_first_reported,
+    halves_free,
+    resets,
+    shared_blocks,
+)
 from workbench.replay.reporting import Reporting
 from workbench.schema import Kind
 from workbench.units import NANOSECONDS, PAGE_BYTES
@@ -119,3 +125,24 @@ def test_shared_pageblocks_are_those_that_are_free_in_part(free, shared):
     is_free = np.isin(np.arange(1024), list(free))
 
     assert np.flatnonzero(shared_blocks(is_free)).tolist() == shared
+
+
+@pytest.mark.parametrize(
+    ("first", "pages", "halves"), [(512, 256, [1]), (768, 256, [1]), (512, 128, []), (512, 512, [])]
+)
+def test_a_half_of_a_pageblock_is_one_free_block_or_not(first, pages, halves):
+    constants = GuestConstants(
+        np.array([0]), np.array([PAGES]), np.array([0]), 0, 1, 1, follows_touches=False
+    )
+    guest = new_guest(PAGES, constants)
+    nothing = np.zeros(PAGES, np.bool_)
+    free_blocks(np.array([first]), np.array([pages]), nothing, constants, guest)
+
+    assert np.flatnonzero(halves_free(guest)).tolist() == halves
+
+
+@pytest.mark.parametrize(
+    ("order", "does"), [(NO_REPORTING, False), (0, True), (8, True), (9, False)]
+)
+def test_reporting_of_less_than_a_pageblock_makes_them_movable(order, does):
+    assert resets(Reporting(order=order, delay_ns=1, capacity=1)) is does

@@ -32,6 +32,7 @@ def guest_demand(
     is_kept: npt.NDArray[np.bool_],
     before: Reporting,
     *,
+    was_reset: npt.NDArray[np.bool_],
     is_sampled: bool,
 ) -> Demand:
     """Read what changes hands and what is touched, in the order of time.
@@ -42,6 +43,9 @@ def guest_demand(
         Which pages are free before the first event; afterwards, after the last.  Shape (page,).
     is_kept
         In which pageblocks pages are taken where they were.  Shape (block,).
+    was_reset
+        Those of them from which the capture's guest took data that another would have taken
+        elsewhere.  Shape (block,).
     is_sampled
         Whether accesses were recorded now and then, so that takes may be dated too late.
     """
@@ -60,7 +64,9 @@ def guest_demand(
     demand = Demand._make(column[by_time] for column in demand)
     if not is_sampled:
         _keep_pageblocks(demand, is_kept.size)
-    is_same = (demand.action == TAKE) & is_kept[demand.page >> HUGE_PAGE_ORDER]
+    block = demand.page >> HUGE_PAGE_ORDER
+    is_same = (demand.action == TAKE) & is_kept[block]
+    is_same &= ~(was_reset[block] & _is_bulk(demand))
     return demand._replace(group=np.where(is_same, SAME_PAGE, demand.group))
 
 
@@ -94,6 +100,22 @@ def _keep_pageblocks(demand: Demand, blocks: int) -> None:
     since = np.full(blocks, rows)
     np.minimum.at(since, group[:-1][is_left_alone], own[:-1][is_left_alone])
     demand.group[own[own >= since[group]]] += blocks
+
+
+_SLAB_PAGES: Final = 8
+"""The kernel takes at most this much at once for its own objects.
+
+Source: Linux 6.1 mm/slub.c, slub_max_order.
+"""
+
+
+def _is_bulk(demand: Demand) -> npt.NDArray[np.bool_]:
+    """Tell which pages are taken in runs that are too long for the kernel's own.  Shape (row,)."""
+    takes = np.flatnonzero(demand.action == TAKE)
+    run = np.cumsum(np.diff(demand.page[takes], prepend=-2) != 1)
+    is_bulk = np.zeros(demand.action.size, np.bool_)
+    is_bulk[takes] = np.bincount(run)[run] > _SLAB_PAGES
+    return is_bulk
 
 
 _LATER_PART: Final = 0.01

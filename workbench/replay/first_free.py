@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from workbench.model.guest import NOT_FREE, Captured, free_blocks, full_reports
+from workbench.model.guest import (
+    NO_REPORTING,
+    NOT_FREE,
+    Captured,
+    free_blocks,
+    full_reports,
+)
 from workbench.replay.captured_pages import (
     FIRST_USABLE_PAGE,
     each_page,
@@ -181,3 +187,21 @@ def shared_blocks(is_free: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     count = (is_free.size >> HUGE_PAGE_ORDER) + 1
     free_pages_of = np.bincount(block, is_free, count)
     return np.asarray((free_pages_of > 0) & (free_pages_of < np.bincount(block, minlength=count)))
+
+
+def halves_free(guest: GuestState) -> npt.NDArray[np.bool_]:
+    """Tell in which pageblocks a half is one free block.  Shape (block,)."""
+    is_half = np.zeros(guest.kept_for.size, np.bool_)
+    half = np.flatnonzero(guest.block_order == HUGE_PAGE_ORDER - 1)
+    is_half[half >> HUGE_PAGE_ORDER] = True
+    return is_half
+
+
+def resets(reporting: Reporting) -> bool:
+    """Tell whether reporting makes a pageblock movable, of which a half is free, by reporting that.
+
+    Data is then taken from it, too.
+
+    Source: Linux 6.1 mm/page_alloc.c, __isolate_free_page().
+    """
+    return NO_REPORTING < reporting.order < HUGE_PAGE_ORDER

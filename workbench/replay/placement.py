@@ -36,7 +36,13 @@ from workbench.replay.captured_pages import (
     without_untaken,
 )
 from workbench.replay.demand import guest_demand
-from workbench.replay.first_free import free_first_reported, free_unbacked, shared_blocks
+from workbench.replay.first_free import (
+    free_first_reported,
+    free_unbacked,
+    halves_free,
+    resets,
+    shared_blocks,
+)
 from workbench.replay.reporting import clears_anew, reporting_under
 from workbench.replay.settings import Settings
 from workbench.schema import NO_ELEMENT, UNKNOWN, FaultFlag, Kind
@@ -224,10 +230,15 @@ def _read_life(trace: Trace, vm: int, change: _Change, own: Columns) -> _Life:
             guest.worker[NEXT_PASS_NS] = first_ns - before.delay_ns + after.delay_ns
         return guest
 
-    is_free = free_pages(begin())
+    guest = begin()
+    is_free = free_pages(guest)
     if not came_before:
         is_kept[:] = shared_blocks(is_free)
-    demand = guest_demand(captured, is_free, is_kept, before, is_sampled=is_sampled)
+    was_reset = is_kept & halves_free(guest)
+    was_reset &= resets(before) and not resets(after)
+    demand = guest_demand(
+        captured, is_free, is_kept, before, was_reset=was_reset, is_sampled=is_sampled
+    )
     return _Life(captured, is_moved, first_ns, demand, begin, constants)
 
 
