@@ -64,6 +64,8 @@ def test_a_prediction_is_near_the_live_runs_of_the_page(scenario, asked, word, l
     found = predicted(scenario, asked)
     value = found.values(found.window_ns)[QUANTITIES[word]] / MIB
     tolerance = 0.16 if word == "final" and asked in WHAT_STAYS else 0.06
+    if (scenario, word) == ("migration", "mean"):
+        tolerance = 0.08  # It is short, and its one job takes 3 to 6 s from run to run.
 
     assert value == pytest.approx(live, rel=tolerance)
 

@@ -141,7 +141,10 @@ def test_each_guest_has_its_own_settings(host):
 
 
 def test_two_of_one_trace_swap_as_two_that_were_captured_on_one_host():
-    """From a capture at order 0, placed at the order at which the two guests reported."""
+    """From a capture at order 0, placed at the order at which the two guests reported.
+
+    Each is 1 % larger at its peak than a live one (docs/validation.md), whatever the host has.
+    """
     captured = bundled("staircase-two-guests")
     at_order_9 = Settings(guest=Guest(reporting_order=9))
     guests = [(bundled("staircase-order0"), at_order_9, 0)] * 2
@@ -151,7 +154,7 @@ def test_two_of_one_trace_swap_as_two_that_were_captured_on_one_host():
         found = outcomes(shared(guests, host)[1])[Outcome.SWAPPED_OUT]
 
         expected = metrics(replay(captured, host=host))["swap_out_pages"]["value"]
-        assert found == pytest.approx(expected, rel=0.05)
+        assert found == pytest.approx(expected, rel=0.06)
 
 
 SMALL = [trace(rows, machines=[started()]) for rows in (REPORTED, POISONED, TWO_BLOCKS)]
