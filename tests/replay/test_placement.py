@@ -70,10 +70,13 @@ def test_what_is_taken_from_a_pageblock_in_use_keeps_its_address():
 
 @pytest.mark.parametrize(("order", "expected"), [(5, [(320, 64), (288, 32)]), (6, [(320, 64)])])
 def test_what_is_given_back_there_is_reported_if_it_is_large_enough(order, expected):
-    """Of pages 288 to 383, one by one, the last 8 pages below stay free."""
+    """Of half a pageblock that was taken: 64, 32 and 8 pages."""
     taken = [touch(3, page * PAGE_BYTES, PAGE_BYTES) for page in range(256, 512)]
     rows = [report(6, 320 * PAGE_BYTES, 64 * PAGE_BYTES, 3)]
-    rows += [report(6, 288 * PAGE_BYTES, 32 * PAGE_BYTES, 3), report(6, 0x118000, 0x8000, 3)]
+    rows += [
+        report(6, 288 * PAGE_BYTES, 32 * PAGE_BYTES, 3),
+        report(6, 272 * PAGE_BYTES, 8 * PAGE_BYTES, 3),
+    ]
 
     found = placed_pages(
         [*FIRST_REPORTS, *taken, *given_back(*rows)],

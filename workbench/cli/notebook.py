@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import asyncio
-import atexit
 import importlib
 import importlib.util
 import json
@@ -198,8 +197,6 @@ async def _execute(notebook: Path) -> Path:
         except CellExecutionError as error:
             raise InputError(f"{notebook}: {_failure(error)}") from None
         finally:
-            # What it would do at exit is done here, also where it was cancelled.
-            atexit.unregister(client._cleanup_kernel)  # noqa: SLF001 - it has no other name.
             if kernel.has_kernel:
                 await kernel.shutdown_kernel(now=True)
     nbformat.write(document, notebook)

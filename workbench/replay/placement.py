@@ -15,7 +15,6 @@ import numpy as np
 from workbench.model.guest import (
     NEXT_PASS_NS,
     NO_REPORTING,
-    Captured,
     Demand,
     GuestConstants,
     GuestState,
@@ -183,7 +182,6 @@ class _Change(NamedTuple):
 class _Life(NamedTuple):
     """The life of one guest, as its capture tells it."""
 
-    captured: Captured
     is_moved: npt.NDArray[np.bool_]
     """Which of its events the model of the guest makes anew.  Shape (event,)."""
     first_ns: int
@@ -239,7 +237,7 @@ def _read_life(trace: Trace, vm: int, change: _Change, own: Columns) -> _Life:
     demand = guest_demand(
         captured, is_free, is_kept, before, was_reset=was_reset, is_sampled=is_sampled
     )
-    return _Life(captured, is_moved, first_ns, demand, begin, constants)
+    return _Life(is_moved, first_ns, demand, begin, constants)
 
 
 def _driver_came_before(trace: Trace, own: Columns, first_ns: int) -> bool:

@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from workbench.model.guest.columns import GuestConstants
 
 SETS: Final = 2
-"""Sets of free lists of a zone: what anybody may take, and what is kept for those of the capture.
-"""
+"""Sets of free lists of a zone: of what anybody may take, and of what is kept for somebody."""
 
 _LIKELY_STOP: Final = LARGEST_ORDER - 1
 """From this order on buddy_merge_likely does not look: MAX_ORDER - 2."""
@@ -225,13 +224,13 @@ def take_page(constants: GuestConstants, guest: GuestState) -> int:
             page = guest.first_page[SETS * zone, order]
             if page == NO_PAGE:
                 continue
-            return take_first_page(int(page), zone, guest)
+            return split_block(int(page), int(page), zone, guest)
     return NO_PAGE
 
 
 @kernel
 def take_this_page(page: int, constants: GuestConstants, guest: GuestState) -> int:
-    """Take the page with this address; what is left of its block goes to the heads of the lists.
+    """Take the page with this address.
 
     Returns
     -------
@@ -240,11 +239,7 @@ def take_this_page(page: int, constants: GuestConstants, guest: GuestState) -> i
     for order in range(LARGEST_ORDER + 1):
         block = page & -(1 << order)
         if guest.block_order[block] == order:
-            zone = zone_of(page, constants)
-            remove_block(block, zone, guest)
-            for half in range(order - 1, -1, -1):
-                add_first((page & -(1 << half)) ^ (1 << half), half, zone, guest)
-            return page
+            return split_block(block, page, zone_of(page, constants), guest)
     return NO_PAGE
 
 
@@ -260,7 +255,7 @@ def take_from_largest(constants: GuestConstants, guest: GuestState) -> int:
         for order in range(LARGEST_ORDER, -1, -1):
             page = guest.first_page[SETS * zone, order]
             if page != NO_PAGE:
-                return take_first_page(int(page), zone, guest)
+                return split_block(int(page), int(page), zone, guest)
     return NO_PAGE
 
 
@@ -293,13 +288,18 @@ def give_up_block(page: int, order: int, constants: GuestConstants, guest: Guest
 
 
 @kernel
-def take_first_page(block: int, zone: int, guest: GuestState) -> int:
-    """Take the first page of a free block; its upper halves go to the heads of their lists."""
+def split_block(block: int, page: int, zone: int, guest: GuestState) -> int:
+    """Take a page out of a free block; the other halves go to the heads of their lists.
+
+    Returns
+    -------
+    The page.
+    """
     half = remove_block(block, zone, guest)
     while half > 0:
         half -= 1
-        add_first(block + (1 << half), half, zone, guest)
-    return block
+        add_first((page & -(1 << half)) ^ (1 << half), half, zone, guest)
+    return page
 
 
 @kernel
@@ -316,7 +316,7 @@ def take_beside(group: int, constants: GuestConstants, guest: GuestState) -> int
     first = block << HUGE_PAGE_ORDER
     for page in range(first, min(first + (1 << HUGE_PAGE_ORDER), guest.block_order.size)):
         if guest.block_order[page] != NOT_FREE:
-            return take_first_page(page, zone_of(page, constants), guest)
+            return split_block(page, page, zone_of(page, constants), guest)
     return NO_PAGE
 
 
