@@ -249,8 +249,15 @@ def test_only_takes_of_a_sure_time_tell_what_was_left_alone(is_sampled):
     is_free = np.ones(3 * HUGE // PAGE_BYTES, np.bool_)
     before = Reporting(order=0, delay_ns=2 * NANOSECONDS, capacity=32)
     is_kept = np.array([False, False, True, False])
+    none = np.zeros(4, np.bool_)
     demand = guest_demand(
-        captured, is_free, is_kept, before, was_reset=np.zeros(4, np.bool_), is_sampled=is_sampled
+        captured,
+        is_free,
+        is_kept,
+        before,
+        was_reset=none,
+        is_reclaimable=none,
+        is_sampled=is_sampled,
     )
     first_group = 0 if is_sampled else is_kept.size
 
@@ -272,6 +279,7 @@ def test_data_is_not_taken_from_pageblocks_that_only_the_captures_guest_made_mov
         np.array([True, True, False]),
         before,
         was_reset=np.array([True, False, False]),
+        is_reclaimable=np.zeros(3, np.bool_),
         is_sampled=True,
     )
 

@@ -33,6 +33,7 @@ def guest_demand(
     before: Reporting,
     *,
     was_reset: npt.NDArray[np.bool_],
+    is_reclaimable: npt.NDArray[np.bool_],
     is_sampled: bool,
 ) -> Demand:
     """Read what changes hands and what is touched, in the order of time.
@@ -46,6 +47,9 @@ def guest_demand(
     was_reset
         Those of them from which the capture's guest took data that another would have taken
         elsewhere.  Shape (block,).
+    is_reclaimable
+        Pageblocks that the capture's guest took for its kernel, and another would not have needed.
+        Shape (block,).
     is_sampled
         Whether accesses were recorded now and then, so that takes may be dated too late.
     """
@@ -64,6 +68,7 @@ def guest_demand(
     demand = Demand._make(column[by_time] for column in demand)
     if not is_sampled:
         _keep_pageblocks(demand, is_kept.size)
+    _go_on(demand, is_reclaimable)
     block = demand.page >> HUGE_PAGE_ORDER
     is_same = (demand.action == TAKE) & is_kept[block]
     is_same &= ~(was_reset[block] & _is_bulk(demand))
@@ -100,6 +105,23 @@ def _keep_pageblocks(demand: Demand, blocks: int) -> None:
     since = np.full(blocks, rows)
     np.minimum.at(since, group[:-1][is_left_alone], own[:-1][is_left_alone])
     demand.group[own[own >= since[group]]] += blocks
+
+
+KERNEL: Final = -1
+"""The last group: no pageblock of the capture has its number, where RAM is whole pageblocks."""
+
+
+def _go_on(demand: Demand, is_reclaimable: npt.NDArray[np.bool_]) -> None:
+    """Let what stays in the kernel's own pageblocks be taken from one, beside what it had.
+
+    Parameters
+    ----------
+    demand
+        Its groups are to be changed.
+    """
+    blocks = is_reclaimable.size
+    is_own = (demand.group != NO_GROUP) & is_reclaimable[demand.group % blocks]
+    demand.group[is_own] = 2 * blocks + KERNEL
 
 
 _SLAB_PAGES: Final = 8

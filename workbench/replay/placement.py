@@ -25,7 +25,7 @@ from workbench.model.guest import (
     new_placed,
     place_demand,
 )
-from workbench.model.guest.columns import CAPTURE, GIVE
+from workbench.model.guest.columns import CAPTURE, GIVE, NO_PAGE
 from workbench.replay.accesses import with_accesses
 from workbench.replay.captured_pages import (
     FIRST_USABLE_PAGE,
@@ -34,7 +34,7 @@ from workbench.replay.captured_pages import (
     first_backed_ns,
     without_untaken,
 )
-from workbench.replay.demand import guest_demand
+from workbench.replay.demand import KERNEL, guest_demand
 from workbench.replay.first_free import (
     free_first_reported,
     free_unbacked,
@@ -42,6 +42,7 @@ from workbench.replay.first_free import (
     resets,
     shared_blocks,
 )
+from workbench.replay.list_order import reclaimable_blocks
 from workbench.replay.reporting import clears_anew, reporting_under
 from workbench.replay.settings import Settings
 from workbench.schema import NO_ELEMENT, UNKNOWN, FaultFlag, Kind
@@ -212,11 +213,13 @@ def _read_life(trace: Trace, vm: int, change: _Change, own: Columns) -> _Life:
         since_driver &= own["kind"] != Kind.ACCESS
     with_driver = captured_events(own, page_count, since_driver)
     constants = _constants(page_count, change)
-    is_kept = np.zeros((page_count >> HUGE_PAGE_ORDER) + 1, np.bool_)
+    blocks = (page_count >> HUGE_PAGE_ORDER) + 1
+    is_kept, was_reset, is_reclaimable = np.zeros((3, blocks), np.bool_)
 
     def begin() -> GuestState:
         guest = new_guest(page_count, constants)
         guest.kept_for[is_kept] = CAPTURE
+        guest.group_block[KERNEL] = next(iter(np.flatnonzero(was_reset)), NO_PAGE)
         if came_before:
             free_unbacked(trace, vm, constants, guest)
             return guest
@@ -232,10 +235,17 @@ def _read_life(trace: Trace, vm: int, change: _Change, own: Columns) -> _Life:
     is_free = free_pages(guest)
     if not came_before:
         is_kept[:] = shared_blocks(is_free)
-    was_reset = is_kept & halves_free(guest)
-    was_reset &= resets(before) and not resets(after)
+    if resets(before) and not resets(after):
+        was_reset[:] = is_kept & halves_free(guest)
+        is_reclaimable = reclaimable_blocks(captured, is_kept, constants, before.delay_ns)
     demand = guest_demand(
-        captured, is_free, is_kept, before, was_reset=was_reset, is_sampled=is_sampled
+        captured,
+        is_free,
+        is_kept,
+        before,
+        was_reset=was_reset,
+        is_reclaimable=is_reclaimable,
+        is_sampled=is_sampled,
     )
     return _Life(is_moved, first_ns, demand, begin, constants)
 
