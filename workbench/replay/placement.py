@@ -235,7 +235,7 @@ def _read_life(trace: Trace, vm: int, change: _Change, own: Columns) -> _Life:
     is_free = free_pages(guest)
     if not came_before:
         is_kept[:] = shared_blocks(is_free)
-    if resets(before) and not resets(after):
+    if not came_before and resets(before) and not resets(after):
         was_reset[:] = is_kept & halves_free(guest)
         is_reclaimable = reclaimable_blocks(captured, is_kept, constants, before.delay_ns)
     demand = guest_demand(
