@@ -16,6 +16,7 @@ from workbench.measure import metrics
 from workbench.replay import Device, Guest, Replay, replay
 from workbench.schema import Kind
 from workbench.trace import Trace, read_trace
+from workbench.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -180,6 +181,11 @@ SAME_WORK = [
 """A trace, what else could have been, and a live run of the same work in which it was."""
 
 
+FRAGMENT_ENDS_BYTES = (128 * MIB, 160 * MIB)
+"""What the least and the most of ten live guests at order 9 held when `fragment` was over: at its
+end a few pages more or less hold back whole pageblocks (docs/validation.md)."""
+
+
 @pytest.mark.parametrize(("name", "change", "live_name"), SAME_WORK)
 def test_a_guest_that_reports_otherwise_is_placed_as_it_is_live(
     name: str, change: dict[str, Device | Guest], live_name: str, run_of: Callable[[str], Replay]
@@ -189,7 +195,11 @@ def test_a_guest_that_reports_otherwise_is_placed_as_it_is_live(
     live = metrics(run_of(live_name))
 
     for metric in ("resident_bytes_mean", "resident_bytes_peak", "resident_bytes_final"):
-        assert predicted[metric]["value"] == pytest.approx(live[metric]["value"], rel=0.07)
+        value = predicted[metric]["value"]
+        if (live_name, metric) == ("fragment-order9", "resident_bytes_final"):
+            assert FRAGMENT_ENDS_BYTES[0] <= value <= FRAGMENT_ENDS_BYTES[1]
+        else:
+            assert value == pytest.approx(live[metric]["value"], rel=0.07)
 
 
 @pytest.mark.parametrize("order", [5, 9])
