@@ -13,6 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.study.dask_cluster import wait_for
+
 BUNDLED = Path(__file__).resolve().parents[2] / "traces"
 
 WAIT_S = 60
@@ -117,10 +119,9 @@ def test_kernels_end_with_it(tmp_path, at_work_s):
         text=True,
     ) as process:
         own = psutil.Process(process.pid)
-        ends = time.monotonic() + WAIT_S
-        while not own.children() and time.monotonic() < ends:
-            time.sleep(0.01)  # No event says that a kernel was begun: look often, and stop at ends.
-        time.sleep(at_work_s)  # What is tested: 1 s later a kernel begins, 4 s later it works.
+        wait_for(own.children, "no kernel was begun")
+        # When it is interrupted is what is tested: 1 s later a kernel begins, 4 s later it works.
+        time.sleep(at_work_s)
         kernels = own.children(recursive=True)
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=WAIT_S)

@@ -108,7 +108,7 @@ def _keep_pageblocks(demand: Demand, blocks: int) -> None:
 
 
 KERNEL: Final = -1
-"""The last group: no pageblock of the capture has its number, where RAM is whole pageblocks."""
+"""The last group is the kernel's: no pageblock has its number, where RAM is whole pageblocks."""
 
 
 def _go_on(demand: Demand, is_reclaimable: npt.NDArray[np.bool_]) -> None:
@@ -121,6 +121,7 @@ def _go_on(demand: Demand, is_reclaimable: npt.NDArray[np.bool_]) -> None:
     """
     blocks = is_reclaimable.size
     is_own = (demand.group != NO_GROUP) & is_reclaimable[demand.group % blocks]
+    # The last group of those that keep their pageblock, which are numbered from `blocks` on.
     demand.group[is_own] = 2 * blocks + KERNEL
 
 

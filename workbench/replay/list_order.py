@@ -71,7 +71,10 @@ def _runs(rows: npt.NDArray[np.intp], key: npt.NDArray[np.int64]) -> list[npt.ND
 
 
 def _always_last(lists: list[list[int]]) -> list[int]:
-    """Give what is last in each list it is in, one after the other, in enough lists to tell."""
+    """Give what is last in each list it is in, one after the other, in enough lists to tell.
+
+    What is found is taken off the ends of the lists.
+    """
     found: list[int] = []
     while True:
         for each in lists:
